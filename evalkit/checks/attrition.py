@@ -70,7 +70,8 @@ def _seen(contrast: Contrast, c: Comparison, ok: np.ndarray, lag: int, until: in
     asked = ok & (event >= lag) & (event <= (np.inf if until is None else until))
     mine = np.repeat(np.isin(contrast.reader.path, c.adopters)[:, None], asked.sum(), axis=1)
     sides = (mine, c.match[contrast.reader.path][:, asked])
-    cluster, counts = contrast.reader.cluster, [n[:, asked].astype(float) for n in contrast.reader.heads(c)]
+    column, *read = contrast.reader.heads((c,))
+    cluster, counts = contrast.reader.cluster, [n[:, column[0, asked]].astype(float) for n in read]
     size = int(cluster.max(initial=0)) + 1
     return np.array([[add_by(n * side, cluster, size).T for side in sides] for n in counts]).transpose(2, 0, 1, 3)
 

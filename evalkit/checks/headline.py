@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtr, stdtrit
 
 from evalkit.errors import check_choice
 from evalkit.inference.estimate import Estimate
@@ -247,12 +248,10 @@ def _joint_p(mean: Estimate, leads: Estimate) -> float:
 
 def _power(leads: Estimate, mean: pd.Series, drift: float) -> float:
     """Chance that the test of the mean sees a straight drift of so much a period."""
-    from scipy import stats
-
     away = np.mean(np.abs(leads.labels["event_time"].to_numpy() + 1))
     shift, df = drift * away / float(mean["std_error"]), float(mean["df"])
-    cut = stats.t.ppf(1 - ALPHA / 2, df)
-    return float(stats.t.sf(cut - shift, df) + stats.t.cdf(-cut - shift, df))
+    cut = stdtrit(df, 1 - ALPHA / 2)
+    return float(stdtr(df, shift - cut) + stdtr(df, -cut - shift))
 
 
 def others_still_growing(

@@ -72,7 +72,7 @@ class Target:
 
     def over_window(self, design: Design, study: Study, component: str) -> Estimate | None:
         """The average of a design's rows over the claimed window, where there are rows."""
-        rows, _ = run_design(design, study, component)
+        rows, _ = run_design(design, study, component, leads=False)
         return None if rows is None else average_over(rows, self.window)
 
     @cached_property

@@ -300,10 +300,12 @@ def with_options(design: Design, **options: object) -> Design:
     return cast(Design, replace(cast(Any, design), **options))
 
 
-def run_design(design: Design, study: StudyLike, component: str) -> tuple[Estimate | None, str]:
-    """The design's rows, or why it makes no sense here (a matched design without covariates, say)."""
+def run_design(design: Design, study: StudyLike, component: str, leads: bool = True) -> tuple[Estimate | None, str]:
+    """The design's rows, or why it makes no sense here (a matched design without covariates, say). leads: whether rows
+    before the start are asked for."""
+    later = isinstance(design, StaggeredRollout | TripleDifference) and not leads
     try:
-        found = design(study, component)
+        found = (design.later if later else design)(study, component)
     except (NotIdentifiedError, OptionError) as error:
         return None, str(error)
     if not isinstance(found, Estimate):

@@ -6,6 +6,7 @@ them and are never stored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -36,6 +37,7 @@ from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
 """Degrees of freedom that a working covariance is worth, at most, beside those of the refits."""
+UNVARIED = "no interval: no variation to learn from"
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
 
 
@@ -192,16 +194,16 @@ class Estimate(Named):
         se = std_errors(spread.vcov, self.value)
         reach = critical(spread.df, level) * se
         exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
-        reason = self.labels.get("reason", "")
-        frame = self.labels.drop(columns=["reason", "clusters_exposed", "clusters_comparison"], errors="ignore").assign(
-            estimate=self.value, std_error=se, conf_low=self.value - reach, conf_high=self.value + reach,
-            p_value=p_values(self.value, se, spread.df), df=spread.df, inference=_kinds(self, self.resolve(inference)),
-            clusters_exposed=exposed, clusters_comparison=comparison, mass=self.mass,
-        )  # fmt: skip
-        frame["reason"] = reason
-        extra = [r or ("" if np.isfinite(s) or np.isnan(v) else "no interval: no variation to learn from")
-                 for r, s, v in zip(spread.reason, se, self.value, strict=True)]  # fmt: skip
-        frame["reason"] = [a or b for a, b in zip(frame["reason"], extra, strict=True)]
+        given = self.labels["reason"].tolist() if "reason" in self.labels else [""] * len(self)
+        why = zip(given, spread.reason, se.tolist(), self.value.tolist(), strict=True)
+        kept = {c: x for c, x in self.labels.items() if c not in ("reason", "clusters_exposed", "clusters_comparison")}
+        frame = pd.DataFrame({
+            **kept, "estimate": self.value, "std_error": se, "conf_low": self.value - reach,
+            "conf_high": self.value + reach, "p_value": p_values(self.value, se, spread.df), "df": spread.df,
+            "inference": _kinds(self, self.resolve(inference)), "clusters_exposed": exposed,
+            "clusters_comparison": comparison, "mass": self.mass,
+            "reason": [a or r or ("" if math.isfinite(s) or math.isnan(v) else UNVARIED) for a, r, s, v in why],
+        }, index=self.labels.index)  # fmt: skip
         frame["caution"] = np.where(np.isfinite(se) & (self.method is None), row_labels.cautions(frame), "")
         return frame
 

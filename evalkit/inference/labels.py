@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 
 import numpy as np
 import pandas as pd
@@ -25,25 +25,47 @@ def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
 def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFrame:
     """One label row for each group of row positions: columns on which its rows agree; "several", or
     NaN for numbers, where they do not; people counted once (`heads`)."""
+    return pd.DataFrame(_common(labels, groups), index=range(len(groups)))
+
+
+def _common(
+    labels: pd.DataFrame, groups: Sequence[np.ndarray], without: Set[str] = frozenset()
+) -> dict[Hashable, object]:
+    """Columns of `common_rows`, but for those that it is to be `without`."""
     size = np.array([len(g) for g in groups], dtype=int)
     full = np.flatnonzero(size > 0)
     at = np.concatenate([g for g in groups if len(g)]) if len(full) else np.empty(0, dtype=int)
     start = np.cumsum(size[full]) - size[full]
-    out: dict[Hashable, object] = {}
-    for column, values in labels.items():
+    first = at[np.repeat(start, size[full])]
+    of, out = np.repeat(np.arange(len(groups)), size), dict[Hashable, object]()
+    cohort = pd.factorize(labels["cohort"])[0] if "cohort" in labels else np.zeros(len(labels), dtype=int)
+    for column in (c for c in labels if c not in without):
+        values = labels[column]
+        if column in _HEADS:
+            counts = values.to_numpy(dtype=float, na_value=np.nan)
+            alone = column == "units_comparison"
+            out[column] = heads(counts, of, at, np.zeros_like(cohort) if alone else cohort, len(groups))
+            continue
         alike = np.zeros(len(groups), dtype=bool)
         if len(full):
-            codes = pd.factorize(values, use_na_sentinel=False)[0][at]
-            alike[full] = np.minimum.reduceat(codes, start) == np.maximum.reduceat(codes, start)
-        if column in _HEADS:
-            out[column] = heads(labels, column, groups)
-        elif alike.all():
+            alike[full] = np.logical_and.reduceat(_same(values, at, first), start)
+        if alike.all():
             out[column] = values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
         elif alike.any() or column not in ("reason", "mass"):  # these two are not filled in
             words = values.dtype == object or pd.api.types.is_string_dtype(values)
             fill = "several" if words and column != "reason" else np.nan
             out[column] = [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
-    return pd.DataFrame(out, index=range(len(groups)))
+    return out
+
+
+def _same(values: pd.Series, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether the values at some positions are those at others; nothing is the same as nothing."""
+    plain = (
+        values.dtype.kind in "biufM" if isinstance(values.dtype, np.dtype) else isinstance(values.dtype, pd.StringDtype)
+    )
+    x = values.to_numpy() if plain else pd.factorize(values, use_na_sentinel=False)[0]
+    same = np.asarray(x[one] == x[other], dtype=bool)
+    return same if same.all() else same | (pd.isna(x[one]) & pd.isna(x[other]))
 
 
 def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[str]:
@@ -63,25 +85,28 @@ def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
     """Which rows (k, k') are averaged together, and the labels of the averages."""
     keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
     names = [c for c in ("component", "outcome", *GROUPED_BY[kind]) if c in labels]
-    chosen = labels[keep]
-    codes = [pd.factorize(chosen[c], sort=True, use_na_sentinel=False)[0] for c in names]
-    groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
+    kept = np.flatnonzero(keep)
+    differ = [c for c in names if len(kept) and not _same(labels[c], kept, np.repeat(kept[:1], len(kept))).all()]
+    codes = [pd.factorize(labels[c][keep], sort=True, use_na_sentinel=False)[0] for c in differ]
+    groups = np.zeros(len(kept), dtype=int)
+    if codes:
+        groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
     count = int(groups.max()) + 1 if len(groups) else 0
     member = np.zeros((len(labels), count), dtype=bool)
-    member[np.flatnonzero(keep), groups] = True
-    frame = common_rows(labels, [np.flatnonzero(m) for m in member.T])
-    frame["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
-    frame = frame.drop(columns={"cohort", "period", "event_time"} - set(GROUPED_BY[kind]), errors="ignore")
+    member[kept, groups] = True
+    lost = {"cohort", "period", "event_time"} - set(GROUPED_BY[kind])
+    said = _common(labels, [np.flatnonzero(m) for m in member.T], lost)
+    said["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
     if kind == "event_time":  # whether the cohorts are those of event time 0
-        frame["composition"] = ""
+        said["composition"] = ""
         if "cohort" in labels:
             there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0 if "mass" in labels else True
             event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
             sets = [frozenset(cohort[m & there]) for m in member.T]
             at = [event[m][0] for m in member.T]
             start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
-            frame["composition"] = ["" if s == start else "composition changes" for s in sets]
-    return member, frame
+            said["composition"] = ["" if s == start else "composition changes" for s in sets]
+    return member, pd.DataFrame(said, index=range(count))
 
 
 def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
@@ -94,25 +119,18 @@ def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
             )
 
 
-def heads(labels: pd.DataFrame, column: str, groups: Sequence[np.ndarray]) -> list[int]:
+def heads(counts: np.ndarray, of: np.ndarray, at: np.ndarray, cohort: np.ndarray, groups: int) -> list[int]:
     """People behind the rows of each group, each once: the most in any period, summed over cohorts
     (adopters of different cohorts are different people; comparison units may serve several, so the
-    most). Rows that count no people are passed over."""
-    counts = labels[column].to_numpy(dtype=float, na_value=np.nan)
-    there = ~np.isnan(counts)
-    apart = "cohort" in labels and column != "units_comparison"
-    cohort = pd.factorize(labels["cohort"])[0] if apart else np.zeros(len(labels), dtype=int)
-    there &= cohort >= 0
-    of = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
-    at = np.concatenate(groups) if len(of) else of
-    of, at = of[there[at]], at[there[at]]
-    if not len(of):
-        return [0] * len(groups)
-    key = of * (int(cohort.max()) + 1) + cohort[at]
-    order = np.argsort(key, kind="stable")
-    start = np.flatnonzero(np.diff(key[order], prepend=-1))
-    most = np.maximum.reduceat(counts[at][order], start)
-    return list(np.bincount(of[order][start], weights=most, minlength=len(groups)).astype(int).tolist())
+    most). Rows that count no people are passed over.
+
+    counts, cohort: (k,) of each row, cohorts by codes, -1 for none. of, at: group and position of each row that is in
+    one."""
+    kept = ~np.isnan(counts[at]) & (cohort[at] >= 0)
+    of, at, cohorts = of[kept], at[kept], int(cohort.max(initial=-1)) + 1
+    most = np.zeros(groups * cohorts)
+    np.maximum.at(most, of * cohorts + cohort[at], counts[at])
+    return list(most.reshape(groups, cohorts).sum(axis=1).astype(int).tolist())
 
 
 def row_names(labels: pd.DataFrame) -> list[str]:
@@ -156,9 +174,10 @@ def _said(frame: pd.DataFrame) -> list[str]:
 def cautions(frame: pd.DataFrame) -> np.ndarray:
     """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
     words, people = np.full(len(frame), "", dtype=object), np.zeros(len(frame), dtype=bool)
-    if {"right_if", "inference_level"} <= set(frame):  # people who are each alone, in no cluster, are compared
+    few = [arm for arm in ("comparison", "exposed") if (frame[f"clusters_{arm}"].to_numpy(dtype=float) < FEWEST).any()]
+    if few and {"right_if", "inference_level"} <= set(frame):  # people who are each alone, in no cluster, are compared
         people = np.array([set(str(level).split(" and ")) <= _ALONE for level in frame["inference_level"]], dtype=bool)
-    for arm in ("comparison", "exposed"):
+    for arm in few:
         counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
         for n in np.unique(counts[counts < FEWEST]):
             for alone in (False, True):

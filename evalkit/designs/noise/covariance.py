@@ -124,15 +124,23 @@ def shock_covariance(variances: np.ndarray, cell: np.ndarray, t: np.ndarray) -> 
     return np.asarray(by_lag[0][lag] + np.where(np.equal.outer(cell, cell), by_lag[1][lag], 0.0))
 
 
-def _by_cell(cell: np.ndarray, t: np.ndarray, decay: float, x: np.ndarray) -> np.ndarray:
-    """The covariance of cells' own shocks with variance one, times x (m, q)."""
-    if decay == 0:
-        return x
-    made = np.empty_like(x)
-    for c in np.unique(cell):
-        at = np.flatnonzero(cell == c)
-        made[at] = decay ** _lags(t[at]) @ x[at]
-    return made
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """The covariance of cells' own shocks with variance one, a block for each cell; cells: positions of each."""
+
+    cells: list[np.ndarray]
+    blocks: list[np.ndarray]
+
+    @classmethod
+    def of(cls, cells: list[np.ndarray], t: np.ndarray, decay: float) -> Self:
+        return cls(cells, [decay ** _lags(t[at]) for at in cells] if decay else [])
+
+    def __matmul__(self, x: np.ndarray) -> np.ndarray:
+        """Times x (m, q)."""
+        made = np.empty_like(x) if self.blocks else x
+        for at, block in zip(self.cells, self.blocks, strict=False):
+            made[at] = block @ x[at]
+        return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +169,14 @@ class _Quadratics:
         seen, KO, gram, through = np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((k, *inverse.shape))
         own: list[tuple[int, np.ndarray, np.ndarray]] = []
         common: list[tuple[int, np.ndarray]] = []
+        cells = [np.flatnonzero(cell == c) for c in np.unique(cell)]
         for i, (decay, of_cells) in enumerate(SHOCKS):
             if of_cells:
-                shaken, KZ = _by_cell(cell, t, decay, Omega), _by_cell(cell, t, decay, OZ)
-                seen[i], KO[i] = residual @ _by_cell(cell, t, decay, residual[:, None])[:, 0], np.trace(shaken)
+                K = _Own.of(cells, t, decay)
+                shaken, KZ = K @ Omega, K @ OZ
+                seen[i], KO[i] = residual @ (K @ residual[:, None])[:, 0], np.trace(shaken)
                 through[i], OKZ = OZ.T @ KZ, Omega @ KZ
-                between = OS.T @ _by_cell(cell, t, decay, OS) - 2 * YN @ (KZ.T @ OS)
+                between = OS.T @ (K @ OS) - 2 * YN @ (KZ.T @ OS)
                 for j, C in common:
                     gram[i, j] = (C * between).sum()
                 own.append((i, shaken, KZ @ inverse))
@@ -214,7 +224,7 @@ def unequal(model: Untreated) -> np.ndarray:
     for i, p in enumerate(model.places):
         residual = p.y[: p.u] - p.steps[: p.u] @ model.gamma[p.at]
         seen[i] = residual @ p.precision(residual)
-        fitted = (inverse[np.ix_(p.at, p.at)] * p.information[0]).sum()
+        fitted = (inverse[p.at[:, None], p.at] * p.information[0]).sum()
         free[i] = p.u - len(np.unique(p.level[: p.u])) - fitted
         exposed[i] = len(p.y) > p.u
     total, degrees = (np.bincount(exposed, weights=x, minlength=2) for x in (seen, free))

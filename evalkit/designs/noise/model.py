@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -93,21 +93,27 @@ def untreated_columns(states: ExposureStates, rules: Rules) -> Steps:
         coming[:, : states.shape[1] - ahead] |= on_before[:, ahead:]
     others, known = states.others, states.others >= 0
     serving = states.reach | (rules.others != "ignored")
-    table: dict[tuple, int] = {}
-    step, level = np.full((*states.shape, 2), -1), np.zeros(states.shape, dtype=np.int64)
-    kind = np.zeros(states.shape[0], dtype=np.int64) if states.kind is None else states.kind
-    for p in np.flatnonzero(serving):
-        for t in range(1, states.shape[1]):
-            still = known[p, t] and known[p, t - 1]
-            if rules.others == "unchanged":
-                still = still and others[p, t] == others[p, t - 1]
-            level[p, t] = level[p, t - 1] + (not still)
-            if still:
-                back = others[p, max(t - 1 - rules.lookback, 0) : t + 1].tolist() if rules.others == "same" else ()
-                step[p, t, 0] = table.setdefault((t, int(kind[p]), *back), len(table))
-                if states.reach[p] and not states.reach[serving].all():
-                    step[p, t, 1] = table.setdefault(("gap", t, int(kind[p])), len(table))
-    return Steps(level, ~coming & known & serving[:, None], len(table), step)
+    still = known[:, 1:] & known[:, :-1]
+    if rules.others == "unchanged":
+        still &= others[:, 1:] == others[:, :-1]
+    level = np.zeros(states.shape, dtype=np.int64)
+    np.cumsum(~still, axis=1, out=level[:, 1:])
+    level[~serving] = 0
+    path, t = np.nonzero(still & serving[:, None])
+    t += 1
+    kind = np.zeros(len(path), dtype=np.int64) if states.kind is None else states.kind[path]
+    back = range(rules.lookback + 2 if rules.others == "same" else 0)
+    since = [np.where(t >= lag, others[path, np.maximum(t - lag, 0)], -1) for lag in back]
+    passed = np.column_stack([np.zeros_like(t), t, kind, *since])
+    gap = states.reach[path] & (not states.reach[serving].all())
+    passed = np.stack([passed, np.where(np.arange(passed.shape[1]) < 3, passed, 0)], axis=1)
+    passed[:, 1, 0] = 1
+    used = np.stack([np.ones(len(t), dtype=bool), gap], axis=1)
+    _, first, code = np.unique(passed[used], axis=0, return_index=True, return_inverse=True)
+    step, codes = np.full((*states.shape, 2), -1), np.full(used.shape, -1)
+    codes[used] = np.argsort(np.argsort(first))[code.ravel()]
+    step[path, t] = codes
+    return Steps(level, ~coming & known & serving[:, None], len(first), step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +174,7 @@ def cell_means(
     cells = int(of.max()) + 1
     stops = np.searchsorted(of[order], np.arange(cells + 1))
     patterns, kind = _patterns(np.isfinite(values))
-    inverse = cache(lambda k: _padded_inverse(R, patterns[k]))
+    inverses = _padded_inverses(R, patterns)
     mean, noise = np.full((cells, values.shape[1]), np.nan), []
     for c, (low, high) in enumerate(pairwise(stops)):
         units = order[low:high][weights[0][order[low:high]] > 0]
@@ -177,7 +183,7 @@ def cell_means(
             mean[c] = w @ y / w.sum()
             noise.append(R * squares.sum() / w.sum() ** 2)
         else:
-            mean[c], V = _gapped(y, mine, (w, squares), inverse)
+            mean[c], V = _gapped(y, mine, (w, squares), inverses)
             noise.append(V)
     return mean, tuple(noise)
 
@@ -191,23 +197,23 @@ def _patterns(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gapped(
-    y: np.ndarray, kind: np.ndarray, weights: tuple[np.ndarray, np.ndarray], inverse: Callable[[int], np.ndarray]
+    y: np.ndarray, kind: np.ndarray, weights: tuple[np.ndarray, np.ndarray], inverses: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T,) mean and (T, T) covariance of a cell in which rows are missing: (sum of S' R^-1 S)^-1 over its people.
 
-    kind: (n,) pattern of rows of each; inverse: that of R among the rows of a pattern, nought elsewhere."""
+    kind: (n,) pattern of rows of each; inverses: those of R among the rows of each pattern, nought elsewhere."""
     T, (w, squares) = y.shape[1], weights
     mean, V = np.full(T, np.nan), np.zeros((T, T))
     used, of = np.unique(kind, return_inverse=True)
     if not len(used):
         return mean, V
-    Q = np.stack([inverse(int(k)) for k in used])
+    Q = inverses[used]
     W, M = (np.tensordot(np.bincount(of, x), Q, 1) for x in (w, squares))
     v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
-    back = np.linalg.inv(W[np.ix_(there, there)])
+    back = np.linalg.inv(W[there[:, None], there])
     mean[there] = back @ v[there]
-    V[np.ix_(there, there)] = back @ M[np.ix_(there, there)] @ back
+    V[there[:, None], there] = back @ M[there[:, None], there] @ back
     return mean, V
 
 
@@ -255,7 +261,7 @@ def _place(
     of, at, line, exposed = of[told], at[told], line[told], exposed[told]
     rows, weight = _weights(targets, asked, exposed, T)
     cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
-    first = np.array([cells.mean[mine[c], t[cell == c][0]] if (cell == c).any() else 0.0 for c in range(len(mine))])
+    first = np.where(free.any(axis=1), cells.mean[mine, free.argmax(axis=1)], 0.0)
     y = cells.mean[mine[cell_all], t_all] - first[cell_all]
     passed = [columns.passed(int(p)) for p in path]
     used = np.unique(np.concatenate([own for own, _ in passed]))
@@ -263,11 +269,12 @@ def _place(
     for c, (own, each) in enumerate(passed):
         here = np.flatnonzero(cell_all == c)
         steps[np.ix_(here, np.searchsorted(used, own))] = each[t_all[here]]
-    used, steps = used[steps.any(axis=0)], steps[:, steps.any(axis=0)]
+    some = steps.any(axis=0)
+    used, steps = used[some], steps[:, some]
     V = np.zeros((len(y), len(y)))
     for c in range(len(mine)):
         here = np.flatnonzero(cell_all == c)
-        V[np.ix_(here, here)] = cells.noise[mine[c]][np.ix_(t_all[here], t_all[here])]
+        V[here[:, None], here] = cells.noise[mine[c]][t_all[here][:, None], t_all[here]]
     levels = np.concatenate([level, of * T + columns.level[cells.path[of], at]])
     place = Place(int(cells.cluster[mine[0]]), len(cell), y, steps, used, levels, V, weight, rows)
     return place, (mine[cell_all], t_all)
@@ -297,7 +304,7 @@ def unit_influence(
     seen = np.isfinite(values)
     away = np.where(seen, values - cells.mean[of], 0.0) * weights[:, None]
     patterns, kind = np.unique(seen, axis=0, return_inverse=True)
-    inverses = [_padded_inverse(R, pattern) for pattern in patterns]
+    inverses = _padded_inverses(R, patterns)
     total = np.zeros((len(cells.path), T, T))
     for j, Q in enumerate(inverses):
         count = np.bincount(of[kind.ravel() == j], weights[kind.ravel() == j], minlength=len(total))
@@ -311,8 +318,11 @@ def unit_influence(
     return out
 
 
-def _padded_inverse(R: np.ndarray, pattern: np.ndarray) -> np.ndarray:
-    out, at = np.zeros(R.shape), np.flatnonzero(pattern)
-    if len(at):
-        out[np.ix_(at, at)] = np.linalg.inv(R[np.ix_(at, at)])
+def _padded_inverses(R: np.ndarray, patterns: np.ndarray) -> np.ndarray:
+    """(K, T, T) inverses of R among the rows of each pattern (K, T), nought elsewhere."""
+    out, size = np.zeros((len(patterns), *R.shape)), patterns.sum(axis=1)
+    for n in np.unique(size[size > 0]):
+        at = np.flatnonzero(size == n)
+        rows = np.nonzero(patterns[at])[1].reshape(-1, n)
+        out[at[:, None, None], rows[:, :, None], rows[:, None]] = np.linalg.inv(R[rows[:, :, None], rows[:, None]])
     return out

@@ -17,14 +17,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from evalkit.designs.span import Span, less, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
+
+
+SMALL = 10_000_000
+"""Columns x rows of all places up to which what can be told is asked of all at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +54,20 @@ class Place:
     @cached_property
     def root(self) -> np.ndarray:
         """Lower Cholesky root of the covariance before exposure."""
-        return np.asarray(cholesky(self.V[: self.u, : self.u], lower=True, check_finite=False))
+        return _root(self.V[: self.u, : self.u])
 
     @cached_property
     def _levels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indicators (m, q) of the levels, V^-1 times them, and the root of their information."""
         D = (self.level[: self.u, None] == np.unique(self.level[: self.u])).astype(float)
-        VD = cho_solve((self.root, True), D, check_finite=False)
-        return D, VD, np.asarray(cholesky(D.T @ VD, lower=True, check_finite=False))
+        VD = _solve(self.root, D)
+        return D, VD, _root(D.T @ VD)
 
     def precision(self, x: np.ndarray) -> np.ndarray:
         """Omega x: V^-1 x with the levels taken out."""
         _, VD, M = self._levels
-        Vx = cho_solve((self.root, True), x, check_finite=False)
-        return np.asarray(Vx - VD @ cho_solve((M, True), VD.T @ x, check_finite=False))
+        Vx = _solve(self.root, x)
+        return np.asarray(Vx - VD @ _solve(M, VD.T @ x))
 
     @cached_property
     def omega(self) -> np.ndarray:
@@ -90,8 +95,7 @@ class Place:
         _, VD, M = self._levels
         across = self.V[: self.u, self.u :] @ self.weight
         own = (self.level[self.u :, None] == np.unique(self.level[: self.u])).astype(float).T @ self.weight
-        inner = cho_solve((M, True), own - VD.T @ across, check_finite=False)
-        before = -(cho_solve((self.root, True), across, check_finite=False) + VD @ inner)
+        before = -(_solve(self.root, across) + VD @ _solve(M, own - VD.T @ across))
         return np.vstack([before, self.weight])
 
     @cached_property
@@ -143,7 +147,7 @@ class Untreated:
         N, v = np.zeros((self.columns, self.columns)), np.zeros(self.columns)
         for place in self.places:
             n, own = place.information
-            N[np.ix_(place.at, place.at)] += n
+            N[place.at[:, None], place.at] += n
             v[place.at] += own
         return N, v
 
@@ -159,10 +163,28 @@ class Untreated:
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:
         """For each place (r,) the rows in which its exposed cell-periods can be told."""
-        return tuple(self._told(self.solver, place) for place in self.places)
+        return self._by_place(self._told(self.solver))
 
-    def _told(self, solver: Span, place: Place) -> np.ndarray:
-        return np.asarray(solver.identified(place.g, place.at))
+    @cached_property
+    def _added(self) -> np.ndarray:
+        """(P, m) what the model's columns add in all places, rows side by side."""
+        out, edges = np.zeros((self.columns, int(self._edges[-1]))), pairwise(self._edges.tolist())
+        for p, (low, high) in zip(self.places, edges, strict=True):
+            out[p.at, low:high] = p.g
+        return out
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        return np.cumsum([0, *(len(p.rows) for p in self.places)])
+
+    def _told(self, solver: Span) -> np.ndarray:
+        """(m,) the rows of all places, side by side, in which a solver tells their exposed cell-periods."""
+        if self.columns * self._edges[-1] > SMALL:
+            return np.concatenate([np.asarray(solver.identified(p.g, p.at)) for p in self.places])
+        return np.asarray(solver.identified(self._added))
+
+    def _by_place(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(rows[low:high] for low, high in pairwise(self._edges.tolist()))
 
     def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
@@ -172,7 +194,7 @@ class Untreated:
                 continue
             rows = place.rows[told]
             Ay[rows] += place.y @ place.A[:, told]
-            G[np.ix_(place.at, rows)] += place.g[:, told]
+            G[place.at[:, None], rows] += place.g[:, told]
             weight[rows] += place.weight[:, told].sum(axis=0)
         return Ay, G, weight
 
@@ -209,7 +231,7 @@ class Untreated:
         for place, told in zip(self.places, self.kept, strict=True):
             rows = np.union1d(np.flatnonzero(back[place.at].any(axis=0)), place.rows[told])
             L = np.zeros((len(place.y), len(rows)))
-            L[: place.u] = place.whitened @ -back[np.ix_(place.at, rows)]
+            L[: place.u] = place.whitened @ -back[place.at[:, None], rows]
             L[:, np.searchsorted(rows, place.rows[told])] += place.A[:, told]
             found.append((place, rows, L))
         return tuple(found)
@@ -220,7 +242,7 @@ class Untreated:
         for place, told in zip(self.places, self.kept, strict=True):
             rows = place.rows[told]
             A = place.A[:, told]
-            Q[np.ix_(rows, rows)] += A.T @ place.V @ A
+            Q[rows[:, None], rows] += A.T @ place.V @ A
         return np.asarray(_divided(_divided(Q, self.weight).T, self.weight).T)
 
     def totals(self) -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +272,7 @@ class Untreated:
                 n = N.copy()
                 for g in gone:
                     place = self.places[g.place]
-                    n[np.ix_(place.at, place.at)] -= g.share * place.information[0]
+                    n[place.at[:, None], place.at] -= g.share * place.information[0]
                 solvers = {key: less(self.solver, N, n)}
             values[i], weights[i] = self._without(gone, solvers[key], left)
         return values, weights
@@ -259,17 +281,32 @@ class Untreated:
         """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
         (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
         if solver.rank != self.solver.rank:
-            kept = tuple(k & self._told(solver, p) for k, p in zip(self.kept, self.places, strict=True))
-            untold = [mine & ~left for mine, left in zip(self.kept, kept, strict=True)]
-            Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
+            whole = np.concatenate(kept)
+            lost = whole & ~self._told(solver)
+            if lost.any():
+                kept, untold = self._by_place(whole & ~lost), self._by_place(lost)
+                Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
         for g in gone:
             place, told = self.places[g.place], kept[g.place]
             rows = place.rows[told]
             Ay[rows] -= g.share * (g.outcomes(place) @ place.A[:, told])
-            G[np.ix_(place.at, rows)] -= g.share * place.g[:, told]
+            G[place.at[:, None], rows] -= g.share * place.g[:, told]
             weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
+
+
+def _root(V: np.ndarray) -> np.ndarray:
+    """Lower Cholesky root; `LinAlgError` where there is none. LAPACK itself: there are many small matrices."""
+    root, failed = lapack.dpotrf(V, lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("not positive definite")
+    return np.asarray(root)
+
+
+def _solve(root: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """V^-1 x by the lower root of V."""
+    return np.asarray(lapack.dpotrs(root, x, lower=1)[0]) if x.size else np.zeros(x.shape)
 
 
 def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:

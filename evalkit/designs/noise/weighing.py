@@ -330,5 +330,5 @@ def beside(found: Estimate, published: Estimate, order: np.ndarray) -> Estimate:
     at = np.argsort(order)[: len(found)]
     working = np.zeros((len(order), len(order)))
     assert found.working is not None
-    working[np.ix_(at, at)] = np.nan_to_num(found.working)
+    working[at[:, None], at] = np.nan_to_num(found.working)
     return replace(stack(replace(found, working=None), published).select(order), working=working)

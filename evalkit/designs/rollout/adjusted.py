@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from evalkit.designs.logit import maximise
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.rollout.contrast import Block, Contrast, mean_of
+from evalkit.designs.rollout.contrast import Blocks, Contrast, mean_of
 from evalkit.designs.rollout.plan import Comparison, Plan
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.rows import Naming, estimate_of, labels, rows_of
@@ -184,15 +184,15 @@ class AdjustedContrast(ABC):
         done.rows[:] *= weight[weight > 0].sum()
         return Part(units, weight, done.att, done.rows)
 
-    def strata(self, blocks: Iterable[tuple[Block, np.ndarray | None]]) -> list[Stratum]:
+    def strata(self, blocks: Iterable[Blocks]) -> list[Stratum]:
         """Starts and periods that share groups, covariates and refits; blocks as in `Contrast.refitted`."""
         alone = not self.sums.balanced
         together: dict[tuple, list[Comparison]] = {}
-        for b, used in blocks:
-            c = b.comparison
-            for t in np.flatnonzero(b.ok).tolist():
+        each = (one for b in blocks for one in zip(b.comparisons, b.line.tolist(), b.ok, b.used, strict=True))
+        for c, line, ok, used in each:
+            for t in np.flatnonzero(ok).tolist():
                 refits = None if used is None else used[:, t].tobytes()
-                key = (b.line, t, c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part, refits)
+                key = (line, t, c.match[:, t].tobytes(), int(c.base[t]), int(c.window[t]), c.part, refits)
                 together.setdefault(key, []).append(c)
         found: dict[tuple, tuple[Comparison, list[int]]] = {}
         for (line, t, match, base, _, part, refits), some in sorted(together.items(), key=lambda item: item[0][:2]):
@@ -213,7 +213,7 @@ class AdjustedContrast(ABC):
         top, mass = np.zeros((2, self.contrast.mass.size))
         parts: list[tuple[np.ndarray, Part]] = []
         reasons: dict[int, str] = {}
-        for stratum in self.strata((b, None) for b in self.contrast.blocks):
+        for stratum in self.strata(self.contrast.read):
             done = self.adjust(stratum, self.sums.weights)
             if isinstance(done, str):
                 reasons |= dict.fromkeys(stratum.at.tolist(), done)

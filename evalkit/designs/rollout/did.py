@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -144,14 +145,14 @@ class PairedSums(Sums):
         each = np.ones(len(units)) if c.parent is None else 1.0 / np.maximum(early * late, 1)
         return np.repeat(each[:, None], len(c.base[periods]), axis=1)
 
-    def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        if c.parent is None:
-            return super()._read(c)
-        change, seen = self.changes(np.arange(len(self.values)), c, slice(1, 2))
-        mass = np.where(seen, self.weights[:, None], 0.0)
-        both = np.zeros((2, len(self.path), 2))
-        both[:, :, 1] = self.group(np.hstack([mass, mass * change])).T
-        return both[0], both[1]
+    def read(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        column, both = np.zeros((len(cs), 2), dtype=np.intp), np.zeros((2, 1 + len(cs), len(self.path)))
+        column[:, 1] = np.arange(1, len(cs) + 1)
+        for i, c in enumerate(cs, 1):
+            change, seen = self.changes(np.arange(len(self.values)), c, slice(1, 2))
+            mass = np.where(seen, self.weights[:, None], 0.0)
+            both[:, i] = self.group(np.hstack([mass, mass * change])).T
+        return column, both[0].T, both[1].T
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from evalkit.designs.noise.weighing import EQUAL, NoCovarianceError, Weighing, b
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import ExposureStates, Rules
 from evalkit.designs.rollout.rows import Naming, assemble, labels, source_of
+from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.sources import Influence
 
@@ -29,21 +30,24 @@ BOTH = (
 )
 
 
-def least_noise_estimate(contrast: Contrast, states: ExposureStates, rules: Rules, naming: Naming) -> Estimate:
+def least_noise_estimate(
+    contrast: Contrast, states: ExposureStates, rules: Rules, naming: Naming, leads: bool = True
+) -> Estimate:
     """Rows of a contrast, with weights of least noise from the start on; labels, masses and adopters as published.
 
-    The label `weights` says which they are: equal, and why, where nothing gives a working covariance.
+    The label `weights` says which they are: equal, and why, where nothing gives a working covariance. leads: whether
+    rows before the start are asked for.
     """
+    asked = contrast.rows(leads)
     if rules.comparison == "never":
-        return unweighted(assemble(contrast, naming), NEVER_ONLY)
-    asked = np.flatnonzero(contrast.possible.ravel())
+        return unweighted(assemble(contrast, naming, asked), NEVER_ONLY)
     own = np.flatnonzero(modelled(contrast, states).ravel())
     if not len(own):
-        return unweighted(assemble(contrast, naming), AGAIN)
+        return unweighted(assemble(contrast, naming, asked), AGAIN)
     try:
         found = _by_model(contrast, states, rules, own, naming)
     except NoCovarianceError as nothing:
-        return unweighted(assemble(contrast, naming), f"{EQUAL}: {nothing}")
+        return unweighted(assemble(contrast, naming, asked), f"{EQUAL}: {nothing}")
     rest = np.setdiff1d(asked, own)
     if not len(rest):
         return found
@@ -56,10 +60,12 @@ def modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
     """(H, T) rows from the start on, all of whose adopters start for the first time."""
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
     again = np.zeros(contrast.mass.shape, dtype=bool)
-    for b in contrast.blocks:
-        at, before = b.terms[0].at, np.arange(contrast.n_periods) < b.comparison.cohort
-        paths = contrast.reader.sums.path[contrast.reader.cells[at]]
-        again[b.line] |= b.ok & (states.on[paths] & before).any()
+    for b in contrast.read:
+        first, cohort = b.terms(contrast.reader)[0], contrast.cohorts[b.line]
+        on = states.on[contrast.reader.sums.path[contrast.reader.cells[first.at]]]
+        before = (on & (np.arange(contrast.n_periods) < cohort[first.of][:, None])).any(axis=1)
+        twice = np.bincount(first.of, before, len(b)) > 0
+        again |= add_by((b.ok & twice[:, None]).astype(float), b.line, len(again)) > 0
     return np.asarray(contrast.possible & later & ~again)
 
 
@@ -90,12 +96,11 @@ def columns_of(contrast: Contrast, states: ExposureStates, rules: Rules) -> Step
 def targets_of(contrast: Contrast, rows: np.ndarray) -> Targets:
     """Adopters' shares of each row, as in the published weights."""
     places, found = contrast.places(rows), []
-    for b in contrast.blocks:
-        _, unit = contrast.weights(b)
-        term = b.terms[0]
-        share = term.inside[0] * unit * b.ok
+    for b in contrast.read:
+        first, (_, unit) = b.terms(contrast.reader)[0], contrast.weights(b)
+        share = first.n * unit[first.of] * b.ok[first.of]
         g, t = np.nonzero(share)
-        row = places[b.line, t]
+        row = places[b.line[first.of[g]], t]
         keep = row >= 0
-        found.append((row[keep], contrast.reader.cells[term.at[g][keep]], t[keep], share[g, t][keep]))
+        found.append((row[keep], contrast.reader.cells[first.at[g[keep]]], t[keep], share[g, t][keep]))
     return Targets(*(np.concatenate(x) for x in zip(*found, strict=True)))

@@ -45,9 +45,10 @@ class ExposureStates:
     def shape(self) -> tuple[int, int]:
         return self.on.shape
 
-    def like(self, path: int) -> np.ndarray:
-        """(P,) which paths are of the same kind as one."""
-        return np.ones(self.shape[0], dtype=bool) if self.kind is None else self.kind == self.kind[path]
+    def like(self, path: int | np.ndarray) -> np.ndarray:
+        """(P,) which paths are of the same kind as one; (S, P) as each of some (S,)."""
+        shape = (*np.shape(path), self.shape[0])
+        return np.ones(shape, dtype=bool) if self.kind is None else self.kind == self.kind[path][..., None]
 
     def only(self, rows: np.ndarray) -> ExposureStates:
         """Some of the paths, with the units of all: for plans whose bases are one period, which count nobody."""
@@ -60,16 +61,13 @@ class ExposureStates:
     def _by_path(self) -> sparse.csc_matrix:
         return self.people.tocsc()
 
-    def on_path(self, path: int) -> np.ndarray:
-        """(lines, 1) units of one path."""
-        out, column = np.zeros((self.people.shape[0], 1), dtype=self.people.dtype), self._by_path
-        at = slice(column.indptr[path], column.indptr[path + 1])
-        out[column.indices[at], 0] = column.data[at]
-        return out
+    def on_paths(self, path: np.ndarray) -> np.ndarray:
+        """(lines, S) units of some paths (S,)."""
+        return np.asarray(self._by_path[:, path].toarray())
 
     def total(self, lines: np.ndarray) -> np.ndarray:
         """Sum of (lines, ...) over clusters."""
-        return lines.sum(axis=0) if self.copies is None else self.copies @ lines
+        return lines.sum(axis=0) if self.copies is None else np.tensordot(self.copies, lines, 1)
 
 
 def exposure_states(paths: Paths, component: str, others: str, kind: np.ndarray | None = None) -> ExposureStates:

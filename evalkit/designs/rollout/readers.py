@@ -3,59 +3,75 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
 from evalkit.designs.rollout.plan import Comparison
-from evalkit.designs.rollout.sums import Sums, window_mean
+from evalkit.designs.rollout.sums import Sums, add_by, window_mean
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One mean of a comparison, over few of all groups.
+    """One mean of each of B comparisons, over few of all groups: a line (R of them) for each group that takes part in
+    any period, those of a comparison together.
 
-    at: (g,) the groups that take part in any period. mask: (g, T) when they do. n, s: (g, T) their mass and sum.
-    what: which outcome it averages, for readers that know several ("change", "later", "base").
+    of, at: (R,) comparison and group. mask: (R, T) when it takes part. n, s: (R, T) its mass and sum, zero elsewhere.
+    blocks: B. what: which outcome it averages, for readers that know several ("change", "later", "base").
     """
 
     sign: int
+    of: np.ndarray
     at: np.ndarray
     mask: np.ndarray
     n: np.ndarray
     s: np.ndarray
+    blocks: int
     what: str = "change"
 
     @cached_property
-    def inside(self) -> tuple[np.ndarray, np.ndarray]:
-        """(g, T) mass and sum, zero in periods in which a group takes no part."""
-        return self.n * self.mask, self.s * self.mask
-
-    @cached_property
     def total(self) -> tuple[np.ndarray, np.ndarray]:
-        """(T,) mass and sum."""
-        n, s = self.inside
-        return n.sum(axis=0), s.sum(axis=0)
+        """(B, T) mass and sum."""
+        return add_by(self.n, self.of, self.blocks), add_by(self.s, self.of, self.blocks)
+
+    def only(self, keep: np.ndarray) -> Term:
+        """Of some of the comparisons (B,)."""
+        at = np.flatnonzero(keep[self.of])
+        of, few = (np.cumsum(keep) - 1)[self.of[at]], int(keep.sum())
+        return Term(self.sign, of, self.at[at], self.mask[at], self.n[at], self.s[at], few, self.what)
+
+    def by_block(self) -> list[Term]:
+        """That of each comparison by itself."""
+        edges = np.searchsorted(self.of, np.arange(self.blocks + 1))
+        lines = (slice(low, high) for low, high in pairwise(edges.tolist()))
+        zero = np.zeros_like(self.of)
+        return [Term(self.sign, zero[i], self.at[i], self.mask[i], self.n[i], self.s[i], 1, self.what) for i in lines]
 
     def of_units(self, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Units (m,) whose group (n,) takes part, and the row of each in `at`."""
+        """Units (m,) whose group (n,) takes part, and the row of each in `at`, of one comparison."""
         row = np.full(int(max(group.max(initial=0), self.at.max(initial=0))) + 1, -1)
         row[self.at] = np.arange(len(self.at))
         units = np.flatnonzero(row[group] >= 0)
         return units, row[group[units]]
 
 
-def adopters(sign: int, at: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
-    """A term of groups that take part throughout."""
-    return Term(sign, at, np.ones(n.shape, dtype=bool), n, s, what)
+def adopting(cs: Sequence[Comparison], path: np.ndarray) -> np.ndarray:
+    """(B, G) which of some paths (G,) start in each comparison."""
+    found = np.zeros((len(cs), max(cs[0].match.shape[0], int(path.max(initial=-1)) + 1)), dtype=bool)
+    for mine, c in zip(found, cs, strict=True):
+        mine[c.adopters] = True
+    return found[:, path]
 
 
-def matches(sign: int, mask: np.ndarray, n: np.ndarray, s: np.ndarray, what: str = "change") -> Term:
-    """A term of the groups that `mask` (G, T) picks out of all (G, T)."""
-    at = np.flatnonzero(mask.any(axis=1))
-    return Term(sign, at, mask[at], n[at], s[at], what)
+def serving(cs: Sequence[Comparison], path: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(R,) comparison and group of paths (G,) that serve in any period, and (R, T) when."""
+    match = np.stack([c.match for c in cs])
+    of, at = np.nonzero(match.any(axis=2)[:, path])
+    return of, at, match[of, path[at]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,28 +128,35 @@ class Reader(ABC):
         """Units on some paths (pairs) that carry weight."""
         return int(self.sums.people[np.isin(self.path, paths)].sum())
 
-    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        """(G, T) units read, and units seen at the base."""
-        return self.sums.heads(c)
+    def heads(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(B, T) columns of comparisons in (G, C) units read, and units seen at the base; both zero in the first."""
+        return self.sums.heads(cs)
 
     @abstractmethod
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        """The means of one comparison; the first is that of the adopters later on."""
+    def terms(self, cs: Sequence[Comparison]) -> tuple[Term, ...]:
+        """The means of comparisons; the first is that of the adopters later on."""
 
     @abstractmethod
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Units (m,), their weighted deviations from `centre` (m, T), and their mass in the term (m, T)."""
+        """Units (m,), their weighted deviations from `centre` (m, T), and their mass in the term (m, T), of one
+        comparison."""
 
 
 @dataclass(frozen=True, eq=False)
 class Within(Reader):
     """Each unit against itself: mean change of the adopters less that of their matches."""
 
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        n, s = self.sums.read(c)
-        mine = np.flatnonzero(c.adopting(self.path))
-        own = (n[mine], s[mine]) if c.parent is None else self.sums.own(c, mine)
-        return adopters(1, mine, *own), matches(-1, c.match[self.path], n, s)
+    def terms(self, cs: Sequence[Comparison]) -> tuple[Term, ...]:
+        column, n, s = self.sums.read(cs)
+        of, at = np.nonzero(adopting(cs, self.path))
+        own = [x[at[:, None], column[of]] for x in (n, s)]
+        for b in [b for b, c in enumerate(cs) if c.parent is not None]:
+            mine = of == b
+            own[0][mine], own[1][mine] = self.sums.own(cs[b], at[mine])
+        adopters = Term(1, of, at, np.ones(own[0].shape, dtype=bool), own[0], own[1], len(cs))
+        of, at, mask = serving(cs, self.path)
+        n, s = (x[at[:, None], column[of]] * mask for x in (n, s))
+        return adopters, Term(-1, of, at, mask, n, s, len(cs))
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         units, row = term.of_units(self.sums.of)
@@ -164,21 +187,27 @@ class CrossSections(Reader):
         weighted = np.where(seen, self.sums.weights[:, None], 0.0)
         return self.sums.group(weighted), self.sums.group(weighted * np.nan_to_num(y))
 
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        (n1, s1), asked = self.later, c.base >= 0
-        n0 = n1[:, np.maximum(c.base, 0)] * asked
-        s0 = window_mean(s1, c.base, c.window)[0] * asked  # whole windows only where everybody is seen in all of them
-        mine = np.flatnonzero(c.adopting(self.path))
-        other, each = c.match[self.path], _each(c)
-        return (
-            adopters(1, mine, n1[mine] * each, s1[mine] * each, "later"),
-            adopters(-1, mine, n0[mine], s0[mine], "base"),
-            matches(-1, other, n1, s1, "later"),
-            matches(1, other, n0, s0, "base"),
-        )
+    def terms(self, cs: Sequence[Comparison]) -> tuple[Term, ...]:
+        (n, s), base, each = self.later, np.stack([c.base for c in cs]), np.stack([_each(c) for c in cs])
+        asked = base >= 0
+        # whole windows only where everybody is seen in all of them
+        level = np.stack([window_mean(s, c.base, c.window)[0] for c in cs]) * asked[:, None]
+        mine, others = np.nonzero(adopting(cs, self.path)), serving(cs, self.path)
+        found = []
+        for sign, (of, at, *when) in ((1, mine), (-1, others)):
+            mask = when[0] if when else np.ones((len(of), base.shape[1]), dtype=bool)
+            share = mask * each[of] if sign > 0 else mask
+            found.append(Term(sign, of, at, mask, n[at] * share, s[at] * share, len(cs), "later"))
+            before = n[at[:, None], np.maximum(base, 0)[of]] * asked[of] * mask
+            found.append(Term(-sign, of, at, mask, before, level[of, at] * mask, len(cs), "base"))
+        return tuple(found)
 
-    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        return self.there * (c.base >= 0), self.sums.heads(c)[1]
+    def heads(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        column, _, before = self.sums.heads(cs)
+        there = np.zeros(before.shape)
+        asked = column > 0
+        there[:, column[asked]] = self.there[:, np.nonzero(asked)[1]]
+        return column, there, before
 
     @cached_property
     def there(self) -> np.ndarray:

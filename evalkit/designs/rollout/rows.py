@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.rollout.contrast import Block, Contrast, ratio
-from evalkit.designs.rollout.readers import Side
-from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.rollout.readers import Side, adopting, serving
+from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import GroupSource, Influence, PathSource, Rows, Source
@@ -42,7 +42,7 @@ def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame
     paths, plan = contrast.paths, contrast.plan
     line, t = np.divmod(rows, contrast.n_periods)
     cohort = contrast.cohorts[line]
-    heads = count_heads(contrast)
+    heads = contrast.once("heads", lambda: count_heads(contrast))
     used, seen, missing, matches, stay_exposed, stay_comparison = (x.ravel()[rows] for x in heads)
     mass, left_out = contrast.mass.ravel()[rows], contrast.left_out.ravel()[rows]
     outside = {}
@@ -73,30 +73,40 @@ def whole(heads: np.ndarray) -> np.ndarray:
 def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
     """(H, T) people behind each row: adopters used, adopters seen, adopters not seen, matches, and the shares of
     adopters and of matches that stay; a comparison unit that serves several starts of a cohort counts once."""
-    shape = contrast.mass.shape
-    used, missing, matches = np.zeros((3, *shape))
+    (H, T), G, each = contrast.shape, len(contrast.reader.path), _asked(contrast)
+    size, most = np.asarray(contrast.reader.size) * each, np.zeros((H * G, T))
+    used, missing, (kept, began) = np.zeros((H, T)), np.zeros((H, T)), np.zeros((2, 2, H, T))
     seen = contrast.without_base.copy()
-    kept, began = np.zeros((2, *shape)), np.zeros((2, *shape))
-    each = _asked(contrast)
-    size = np.asarray(contrast.reader.size) * each
-    serving: dict[int, np.ndarray] = {}
-    for c, line, ok in contrast.starts:
-        heads, base = (n * each[:, None] for n in contrast.reader.heads(c))
-        mine, serve = c.adopting(contrast.reader.path), c.match[contrast.reader.path]
-        adopters = heads[mine].sum(axis=0)
-        used[line] += np.where(ok, adopters, 0)
-        seen[line] += np.where(c.possible, adopters, 0)
-        missing[line] += np.where(c.possible, size[mine].sum() - adopters, 0)
-        at = np.flatnonzero(serve.any(axis=1))
-        serve = serve[at]
-        most = serving.setdefault(line, np.zeros(heads.shape))
-        most[at] = np.maximum(most[at], heads[at] * (serve & ok))
-        for into, count in ((kept, heads), (began, base)):
-            into[0, line] += np.where(ok, count[mine].sum(axis=0), 0)
-            into[1, line] += np.where(ok, (count[at] * serve).sum(axis=0), 0) * len(c.adopters)
-    for line, most in serving.items():
-        matches[line] = most.sum(axis=0)
+    for cs, line, ok in contrast.starts_at_once():
+        column, *counts = contrast.reader.heads(cs)
+        heads, base = (n * each[:, None] for n in counts)
+        possible = np.stack([c.possible for c in cs])
+        of, at = np.nonzero(adopting(cs, contrast.reader.path))
+        adopters = [add_by(x[at[:, None], column[of]], of, len(cs)) for x in (heads, base)]
+        whole = np.bincount(of, size[at], len(cs))[:, None]
+        of, at, serve = serving(cs, contrast.reader.path)
+        beside = [x[at[:, None], column[of]] * serve for x in (heads, base)]
+        for into, x in (
+            (used, np.where(ok, adopters[0], 0)), (seen, np.where(possible, adopters[0], 0)),
+            (missing, np.where(possible, whole - adopters[0], 0)),
+        ):  # fmt: skip
+            into += add_by(x, line, H)
+        number = np.array([len(c.adopters) for c in cs])[:, None]
+        for into, mine, others in zip((kept, began), adopters, beside, strict=True):
+            into[0] += add_by(np.where(ok, mine, 0), line, H)
+            into[1] += add_by(np.where(ok, add_by(others, of, len(cs)), 0) * number, line, H)
+        _raise_to(most, line[of] * G + at, beside[0] * ok[of])
+    matches = most.reshape(H, G, T).sum(axis=1)
     return used, seen, missing, matches, *np.divide(kept, began, out=np.full(kept.shape, np.nan), where=began > 0)
+
+
+def _raise_to(most: np.ndarray, codes: np.ndarray, rows: np.ndarray) -> None:
+    """Raise the lines of `most` to the largest of the rows (n, m) of their code."""
+    order = np.argsort(codes, kind="stable")
+    first = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    if len(first):
+        at = codes[order[first]]
+        most[at] = np.maximum(most[at], np.maximum.reduceat(rows[order], first, axis=0))
 
 
 def _asked(contrast: Contrast) -> np.ndarray:
@@ -125,8 +135,8 @@ def cell_weights(
     at, sides = contrast.places(rows), contrast.reader.sides()
     if matrix is not None:  # rows that no combination takes are not read
         at[~np.append(matrix.any(axis=0), False)[at]] = -1
-    asked = (b for b in contrast.blocks if (at[b.line] >= 0).any())
-    pieces = [piece for b in asked for piece in _block_cells(contrast, b, at[b.line], sides)]
+    asked = (b for b in contrast.blocks() if (at[b.line] >= 0).any())
+    pieces = [piece for b in asked for piece in _block_cells(b, at[b.line], sides)]
     joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
     keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
     level = contrast.reader.sums.level
@@ -169,13 +179,13 @@ def _combined(keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray) -> tuple
     return np.concatenate([k for k, _ in out], axis=1), np.concatenate([w for _, w in out])
 
 
-def _block_cells(contrast: Contrast, b: Block, columns: np.ndarray, sides: list[Side]) -> Iterator[tuple]:
+def _block_cells(b: Block, columns: np.ndarray, sides: list[Side]) -> Iterator[tuple]:
     """Columns of the cells of one block: row, path, cluster, period, base, window, sign, weight."""
-    c, (share, _) = b.comparison, contrast.weights(b)
+    c, (share, _) = b.comparison, b.weights
     for term in b.terms:
         if term.what == "base":
             continue
-        weight = term.inside[0] * ratio(share, term.total[0], b.ok) * term.sign * (columns >= 0)
+        weight = term.n * ratio(share, term.total[0][0], b.ok) * term.sign * (columns >= 0)
         for side in sides:
             sums = side.gather[:, term.at] @ weight * (-1 if side.taken_off else 1)
             g, t = np.nonzero(sums)
@@ -191,7 +201,7 @@ def rows_of(paths: Paths) -> Rows:
 
 def assemble(contrast: Contrast, naming: Naming, rows: np.ndarray | None = None) -> Estimate:
     """An Estimate with one row for each (cohort, period) that the rollout asks for, or for some of them."""
-    rows = np.flatnonzero(contrast.possible.ravel()) if rows is None else rows
+    rows = contrast.rows() if rows is None else rows
     value, refits = contrast.value.ravel()[rows], partial(contrast.replicates, rows)
     return estimate_of(contrast, rows, value, labels(contrast, naming, rows), source_of(contrast, rows), refits)
 
@@ -239,12 +249,12 @@ def _coefficients(contrast: Contrast, rows: np.ndarray) -> np.ndarray:
     sums = contrast.reader.sums
     shape, periods = (len(sums.path), *contrast.mass.shape), contrast.n_periods
     value, mass = np.zeros((*shape, periods + 1)), np.zeros(shape)
-    for b in contrast.blocks:
-        c, (share, unit) = b.comparison, contrast.weights(b)
+    for b in contrast.blocks():
+        c, (share, unit) = b.comparison, b.weights
         change = _difference(c.base, c.window)
         centre = sums.mean @ change.T
         for term, mean in zip(b.terms, b.means, strict=True):
-            per_mass = ratio(share, term.total[0], b.ok)
+            per_mass = ratio(share, term.total[0][0], b.ok)
             for q, there in zip(term.at, term.mask, strict=True):
                 weight = term.sign * per_mass * there
                 value[q, b.line, :, :-1] += weight[:, None] * change
@@ -288,7 +298,7 @@ def _moments(sums: Sums) -> np.ndarray:
 def arms(contrast: Contrast, rows: np.ndarray) -> Arms:
     """Clusters with weight in each row; whole paths stand for as many clusters as they have units."""
     sums, cluster = contrast.reader.sums, contrast.reader.cluster
-    exposed, comparison = (contrast.incidence(sign).reshape(len(cluster), -1)[:, rows] for sign in (1, -1))
+    exposed, comparison = (arm.reshape(len(cluster), -1)[:, rows] for arm in contrast.serving)
     if sums.by_path:
         return Arms(exposed, comparison, sums.people)
     clusters = len(contrast.paths.levels[sums.level].names)

@@ -131,7 +131,8 @@ class ScaledRows:
             code[levels] = np.arange(len(levels))
             mine = Seen(seen.y[rows], seen.n[rows], seen.Z[rows][:, columns], code[seen.level[rows]], len(levels))
             of = Asked(asked.Z[asks][:, columns], code[asked.level[asks]], asked.fixed[asks])
-            yield Part(fit(self.scale, mine), of, rows, asks)
+            key = (self.scale, mine.y.tobytes(), mine.n.tobytes(), mine.level.tobytes(), *_bytes(mine.Z))
+            yield Part(self.contrast.once(key, partial(fit, self.scale, mine)), of, rows, asks)
 
     @cached_property
     def effects(self) -> np.ndarray:
@@ -276,6 +277,10 @@ class ScaledRows:
             mass_influence=Influence(((source_of(self.contrast, self.rows), np.eye(2 * k)[:, k:]),), level),
             arms=arms(self.contrast, self.rows), replicate=None if self.groups.lone else partial(_replicates, self),
         )  # fmt: skip
+
+
+def _bytes(matrix: sparse.csr_array) -> tuple[bytes, bytes, bytes]:
+    return matrix.data.tobytes(), matrix.indices.tobytes(), matrix.indptr.tobytes()
 
 
 def _replicates(one: ScaledRows) -> Replicates:

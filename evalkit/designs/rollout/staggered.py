@@ -122,9 +122,16 @@ class StaggeredRollout(Rules, Parameters):
             keep=is_small,
         )
 
-    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component`; rows without an answer say why."""
+        return self._estimate(study, component)
+
+    def later(self, study: StudyLike, component: str) -> Estimate:
+        """The rows from the start on, where there are any: sooner, for who asks nothing of those before."""
+        return self._estimate(study, component, leads=False)
+
+    @one_thread()
+    def _estimate(self, study: StudyLike, component: str, leads: bool = True) -> Estimate:
         study = study.weighing(self.outcome)
         plan = self.plan(study.paths, component)
         if not len(plan) and plan.baseless:
@@ -138,7 +145,7 @@ class StaggeredRollout(Rules, Parameters):
                 "`separability` says what could still be told."
             )
         split = by_arrival(study.paths, self.arrival)
-        return named(split, self._read(study, split.paths, component))
+        return named(split, self._read(study, split.paths, component, leads))
 
     def contrast(self, study: StudyLike, component: str) -> Contrast:
         """Its comparisons read in the outcome, without covariates."""
@@ -146,9 +153,9 @@ class StaggeredRollout(Rules, Parameters):
         paths = by_arrival(study.paths, self.arrival).paths
         sums = Sums.of_outcome(paths, paths.inference_level(component)[0], study.values(self.outcome))
         reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
-        return Contrast(self.plan(study.paths, component), reader)
+        return Contrast.shared(self.plan(study.paths, component), reader)
 
-    def _read(self, study: StudyLike, paths: Paths, component: str) -> Estimate:
+    def _read(self, study: StudyLike, paths: Paths, component: str, leads: bool) -> Estimate:
         contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
         population, nobody = f"adopters with a match among {OTHERS[self.others]}", NO_MATCH
         if self.arrival is not None:
@@ -160,9 +167,9 @@ class StaggeredRollout(Rules, Parameters):
             made = adjusted_estimate(contrast.plan, read_covariates(study), sums, self.adjust, naming)
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
         if self.weights == "equal":
-            return assemble(contrast, naming)
+            return assemble(contrast, naming, contrast.rows(leads))
         states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
-        return least_noise_estimate(contrast, states, self, naming)
+        return least_noise_estimate(contrast, states, self, naming, leads)
 
 
 # ---------------------------------------------------------------- when units came onto the record

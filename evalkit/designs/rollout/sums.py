@@ -8,7 +8,7 @@ to everybody then cancels, whoever was seen when. Cross-sections read sums of le
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -140,19 +140,57 @@ class Sums:
         """What is read one after another for a comparison: a base period each where rows are missing."""
         return (c,) if self.balanced or int(c.window.max(initial=1)) <= 1 else c.split()
 
-    def read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        """(G, T) sum of weights and of weighted changes at each period with base[t] >= 0."""
-        key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes(), c.part)
-        if key not in self._cache:
-            self._cache[key] = self._read(c)
-        return self._cache[key]
+    def read(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(B, T) columns of comparisons in (G, C) sums of weights and of weighted changes; the first is nothing, which
+        is read where there is no base."""
+        column, keys = self._keys(cs)
+        return column, *self._columns(keys, (0, 1))
 
-    def _read(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
+    def heads(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `read`: units that carry weight (however much) and were seen at both periods; and at the base of each."""
+        column, keys = self._keys(cs)
+        return column, *(x.round().astype(int) for x in self._columns(keys, (2, 3)))
+
+    def _keys(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray]:
+        """(B, T) which of some keys (C, 4) each comparison reads in each period, counted from 1, 0 for none: period,
+        base, window, and the period in which units must be usable; of a balanced panel whether any window is wide."""
+        base, window = np.stack([c.base for c in cs]), np.stack([c.window for c in cs])
         if self.balanced:
-            change = self.mean - window_mean(self.mean, c.base, c.window)[0]
-            mass = np.where(c.base >= 0, self.mass[:, None], 0.0)
-            return mass, np.where(c.base >= 0, change, 0.0) * mass
-        return self._columns(c, 0), self._columns(c, 1)
+            usable = np.broadcast_to(window.max(axis=1, keepdims=True) > 1, base.shape).astype(np.intp)
+        else:
+            usable = base if self.usable is None else np.stack([c.whole.base for c in cs])
+        asked, T, wide = np.nonzero(base >= 0), base.shape[1], int(window.max(initial=0)) + 1
+        shape = (T, T, wide, T)
+        code = np.ravel_multi_index((asked[1], base[asked], window[asked], usable[asked]), shape)
+        codes, which = np.unique(code, return_inverse=True)
+        column = np.zeros(base.shape, dtype=np.intp)
+        column[asked] = 1 + which
+        return column, np.stack(np.unravel_index(codes, shape), axis=1)
+
+    def _columns(self, keys: np.ndarray, which: tuple[int, ...]) -> list[np.ndarray]:
+        """(G, 1 + C) of weights (0), weighted changes (1), units (2) or units at base (3), after a first of nothing."""
+        made, nothing = self._whole(keys) if self.balanced else self._gapped(keys), np.zeros(len(self.path))
+        return [np.array([nothing, *made[i]]).T for i in which]
+
+    def _whole(self, keys: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(C, G) each, of a balanced panel."""
+        t, base, window, wide = keys.T
+        low, total = np.maximum(base - np.maximum(window, 1) + 1, 0), np.zeros((self.mean.shape[1] + 1, len(self.path)))
+        np.cumsum(self.mean.T, axis=0, out=total[1:])
+        level = (total[base + 1] - total[low]) / (base + 1 - low)[:, None]
+        change = self.mean.T[t] - np.where(wide[:, None] > 0, level, self.mean.T[base])
+        people = np.broadcast_to(self.people, change.shape)
+        return np.broadcast_to(self.mass, change.shape), change * self.mass, people, people
+
+    def _gapped(self, keys: np.ndarray) -> tuple[list[np.ndarray], ...]:
+        """C columns (G,) each, of an unbalanced panel, made once for each key, however many starts ask for them."""
+        asked, new = list(map(tuple, keys.tolist())), dict[tuple[int, ...], list[int]]()
+        for t, *key in asked:
+            if (t, *key) not in self._cache:
+                new.setdefault(tuple(key), []).append(t)
+        for (base, window, at), periods in new.items():
+            self._make_columns(np.array(periods), base, window, at)
+        return tuple([self._cache[key][i] for key in asked] for i in range(4))
 
     def own(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`read` for the adopters' groups (g,) of a part, each unit divided among the parts that it is in, so that
@@ -175,25 +213,6 @@ class Sums:
             return np.ones((len(units), len(c.base[periods])))
         count = window_count(self._seen[0][units], c.parent.base[periods], c.parent.window[periods])
         return 1.0 / np.maximum(count, 1)
-
-    def _columns(self, c: Comparison, which: int) -> np.ndarray:
-        """(G, T) of weights (0), weighted changes (1), units (2) or units at base (3), an unbalanced panel.
-
-        Columns are made once for each period, base and window, however many starts ask for them.
-        """
-        out = np.zeros((len(self.path), len(c.base)))
-        usable = c.base if self.usable is None else c.whole.base
-        keys = list(enumerate(zip(c.base.tolist(), c.window.tolist(), usable.tolist(), strict=True)))
-        asked = [(t, *key) for t, key in keys if key[0] >= 0]
-        new: dict[tuple[int, int, int], list[int]] = {}
-        for t, *key in asked:
-            if (t, *key) not in self._cache:
-                new.setdefault(tuple(key), []).append(t)
-        for key, periods in new.items():
-            self._make_columns(np.array(periods), *key)
-        if asked:
-            out[:, [t for t, *_ in asked]] = np.column_stack([self._cache[key][which] for key in asked])
-        return out
 
     def _make_columns(self, periods: np.ndarray, base: int, window: int, at: int) -> None:
         """Read some periods against one base: a level a unit, then sums in groups. Units must be usable `at`."""
@@ -218,13 +237,6 @@ class Sums:
         """(n, T) whether each outcome is there, and outcomes with zero where none is."""
         seen = np.isfinite(self.values)
         return seen, np.where(seen, self.values, 0.0)
-
-    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        """(G, T) units that carry weight (however much) and were seen at both periods; and at the base of each."""
-        if self.balanced:
-            there = np.where(c.base >= 0, self.people[:, None], 0)
-            return there, there
-        return self._columns(c, 2).round().astype(int), self._columns(c, 3).round().astype(int)
 
     def changes(
         self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)

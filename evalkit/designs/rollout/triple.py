@@ -12,7 +12,7 @@ are read apart by when they start: pooled, kinds made alike would not be alike i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -39,7 +39,7 @@ from evalkit.designs.rollout.plan import (
     pair_states,
     rollout_traits,
 )
-from evalkit.designs.rollout.readers import Reader, Side, Term, adopters, matches
+from evalkit.designs.rollout.readers import Reader, Side, Term, adopting, serving
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums, add_by
@@ -116,11 +116,18 @@ class TripleDifference(Rules, Parameters):
         if pairs is None:
             raise NotIdentifiedError(f"{component!r} reaches everybody or nobody, so that there are no pairs.")
         sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
-        return Contrast(plan, PairReader(sums, pairs))
+        return Contrast.shared(plan, PairReader(sums, pairs))
 
-    @one_thread()
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""
+        return self._estimate(study, component)
+
+    def later(self, study: StudyLike, component: str) -> Estimate:
+        """The rows from the start on, where there are any: sooner, for who asks nothing of those before."""
+        return self._estimate(study, component, leads=False)
+
+    @one_thread()
+    def _estimate(self, study: StudyLike, component: str, leads: bool = True) -> Estimate:
         study = OfPlaces.of(study) if self.compare == "cross_sections" else study
         study = study.weighing(self.outcome)
         pairs, plan = self._pairs_and_plan(study.paths, component)
@@ -139,8 +146,9 @@ class TripleDifference(Rules, Parameters):
             made = AdjustedPairs(known, covariates, self.adjust, pairs).estimate(naming)
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
         if self.weights == "equal":
-            return assemble(contrast, naming)
-        return least_noise_estimate(contrast, exposure_states(study.paths, component, self.others), self, naming)
+            return assemble(contrast, naming, contrast.rows(leads))
+        states = exposure_states(study.paths, component, self.others)
+        return least_noise_estimate(contrast, states, self, naming, leads)
 
 
 @dataclass(frozen=True)
@@ -184,7 +192,7 @@ class EffectGap:
             component, outcome.column, outcome.unit, f"people whom {self.by} can reach, less those whom it cannot",
             estimand="difference of effects(g,t)",
         )  # fmt: skip
-        return assemble(Contrast(plan, PairReader(sums, pairs)), naming)
+        return assemble(Contrast.shared(plan, PairReader(sums, pairs)), naming)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,15 +203,6 @@ class PairReader(Reader):
     """
 
     pairs: Pairs
-
-    @cached_property
-    def _read(self) -> dict[Hashable, tuple[np.ndarray, ...]]:
-        """What was read, kept with the outcome for every design that reads these pairs; apart where covariates leave
-        some out."""
-        if self.sums.usable is not None:
-            return {}
-        key = ("pairs read", self.pairs.component, self.pairs.level)
-        return self.sums.paths.memo.get(key, dict[Hashable, tuple[np.ndarray, ...]], self.sums.values)
 
     @property
     def path(self) -> np.ndarray:
@@ -240,37 +239,38 @@ class PairReader(Reader):
             out.append(Side(path, cluster, gather, taken_off))
         return out
 
-    def _parts(self, c: Comparison) -> tuple[np.ndarray, ...]:
-        """(m, T) eligible mass given to the member, both means, the ineligible mass, the share of the eligible, and the
-        mass times the gap between the means."""
-        key = (c.base.tobytes(), c.window.tobytes(), c.whole.base.tobytes())
-        if key not in self._read:
-            n, s = self.sums.read(c)  # of a whole window with missing rows only n is known, and only shares are used
-            e, i = self.pairs.member_eligible, self.pairs.member_ineligible
-            partners = add_by(n[i], e, len(n))[e]
-            share = _divide(n[i], partners)
-            mean = _divide(s, n)
-            mass = n[e] * share
-            self._read[key] = (mass, mean[e], mean[i], n[i], share, mass * (mean[e] - mean[i]))
-        return self._read[key]
+    def _parts(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, ...]:
+        """(B, T) columns of comparisons in (m, C) eligible mass given to the member, both means, the ineligible mass,
+        and the share of the eligible."""
+        column, n, s = self.sums.read(cs)  # of a whole window with missing rows only n is known, and shares are used
+        e, i = self.pairs.member_eligible, self.pairs.member_ineligible
+        partners = add_by(n[i], e, len(n))[e]
+        share, mean = _divide(n[i], partners), _divide(s, n)
+        return column, n[e] * share, mean[e], mean[i], n[i], share
 
-    def terms(self, c: Comparison) -> tuple[Term, ...]:
-        mass, eligible, ineligible, _, share, gap = self._parts(c)
-        mine = np.flatnonzero(c.adopting(self.path))
-        own, mean = mass[mine], eligible[mine]
-        if c.parent is not None:  # adopters are divided among the parts that they are in
-            groups, of = np.unique(self.pairs.member_eligible[mine], return_inverse=True)
-            n, s = self.sums.own(c, groups)
-            own, mean = n[of] * share[mine], _divide(s, n)[of]
-        mine_term = adopters(1, mine, own, own * (mean - ineligible[mine]))
-        return mine_term, matches(-1, c.match[self.path], mass, gap)
+    def terms(self, cs: Sequence[Comparison]) -> tuple[Term, ...]:
+        column, mass, eligible, ineligible, _, share = self._parts(cs)
+        of, at = np.nonzero(adopting(cs, self.path))
+        own, mean, beside = (x[at[:, None], column[of]] for x in (mass, eligible, ineligible))
+        for b in [b for b, c in enumerate(cs) if c.parent is not None]:  # divided among the parts that they are in
+            mine = of == b
+            groups, line = np.unique(self.pairs.member_eligible[at[mine]], return_inverse=True)
+            n, s = self.sums.own(cs[b], groups)
+            own[mine], mean[mine] = n[line] * share[at[mine]][:, column[b]], _divide(s, n)[line]
+        mine_term = Term(1, of, at, np.ones(own.shape, dtype=bool), own, own * (mean - beside), len(cs))
+        of, at, mask = serving(cs, self.path)
+        n, s = (x[at[:, None], column[of]] * mask for x in (mass, mass * (eligible - ineligible)))
+        return mine_term, Term(-1, of, at, mask, n, s, len(cs))
 
-    def heads(self, c: Comparison) -> tuple[np.ndarray, np.ndarray]:
-        read, at_base = (n[self.pairs.member_eligible] * self._parts(c)[4] for n in self.sums.heads(c))
-        return read, at_base
+    def heads(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        column, *counts = self.sums.heads(cs)
+        share = self._parts(cs)[5]
+        read, at_base = (n[self.pairs.member_eligible] * share for n in counts)
+        return column, read, at_base
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        _, _, ineligible, n_ineligible, shares, _ = self._parts(c)
+        column, *parts = self._parts((c,))
+        _, _, ineligible, n_ineligible, shares = (x[:, column[0]] for x in parts)
         units, away, weight = [], [], []
         for m, there, mass in zip(term.at, term.mask, term.n, strict=True):
             e, i = self.pairs.member_eligible[m], self.pairs.member_ineligible[m]
