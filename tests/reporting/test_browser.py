@@ -70,6 +70,8 @@ def test_nothing_scrolls_sideways_on_a_phone(
     browser.open(page_of(name))
     browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.run("return document.documentElement.scrollWidth") <= 375
+    ends = browser.run("return [...document.querySelectorAll('caption')].map(c => c.getBoundingClientRect().right)")
+    assert max(ends, default=0) <= 375, "captions of wide tables end with the screen, and not with their table"
 
 
 def test_names_of_components_are_not_squeezed_on_a_phone(
