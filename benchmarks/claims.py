@@ -2,6 +2,8 @@
 
     nice python benchmarks/claims.py --draws 200                 every world, goes on where it stopped
     nice python benchmarks/claims.py --draws 40 pull_one true_20 some worlds
+    nice python benchmarks/claims.py --again                     anew where something is claimed without the check: all
+                                                                 that another rule of the check can touch
     python benchmarks/claims.py --stored-only --write            run nothing: the table of what is stored into README.md
 
 Draws are kept in benchmarks/results/claims.csv, a row each, written as they end. `verdict` is what `evaluate` says of
@@ -99,6 +101,16 @@ def run(world: str, draws: int) -> None:
         row.to_csv(FILE, mode="a", header=not FILE.exists(), index=False, float_format="%.6g", lineterminator="\n")
 
 
+def forget(*worlds: str) -> None:
+    """Leave out what is stored of draws in which something is claimed where the check is not asked; in worlds of scale,
+    where another check is not asked, of draws whose range excludes zero."""
+    rows = pd.read_csv(FILE, dtype=str, keep_default_na=False)
+    low, high = (pd.to_numeric(rows[c], errors="coerce") for c in ("low", "high"))
+    scale = rows["world"].isin([*SCALE_FALSE, *SCALE_TRUE])
+    gone = rows["world"].isin(worlds) & np.where(scale, low * high > 0, rows["without"].isin(CLAIMS))
+    rows[~gone].to_csv(FILE, index=False, lineterminator="\n")
+
+
 def table() -> pd.DataFrame:
     """A row a world: draws, what is claimed and shown (in 100), with and without the check of a drift; of the true
     worlds the share of claims that is kept; claims, and no signs, where it is not asked who is touched and who is
@@ -125,9 +137,17 @@ def table() -> pd.DataFrame:
 
 
 def main(
-    worlds: list[str] = typer.Argument(None), draws: int = 200, stored_only: bool = False, write: bool = False
+    worlds: list[str] = typer.Argument(None),
+    draws: int = 200,
+    again: bool = False,
+    stored_only: bool = False,
+    write: bool = False,
 ) -> None:
     """Run the worlds named (all by default), then print the table; write: put it into README.md."""
+    for world in (worlds or [*NOTHING, *SOMETHING, *GAINED]) if again else []:
+        forget(world)
+        run(world, draws)
+        print(world, flush=True)
     for most in [] if stored_only else range(BATCH, draws + BATCH, BATCH):
         for world in worlds or [*NOTHING, *SOMETHING, *GAINED]:
             run(world, min(most, draws))

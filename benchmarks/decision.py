@@ -1,15 +1,17 @@
 """Lean, chance and act over the stored answers for partnerships: `python benchmarks/decision.py [--write]`.
 
-Answers of `benchmarks/partnerships.py` (results/partnerships_*.csv) are held against their truths, and, with the same
+Headlines of `benchmarks/headlines.py` (results/headlines.csv) are held against their truths, and, with the same
 errors and ranges, against five other sets of truths: half zero; thirds (a third reversed, a third zero); half negative;
 normal, with a standard deviation of .61 or of 1 of what matters. Everything is in units of what matters, benefit
 positive. Prints how often a lean is right, the reliability of chances by tenth, Brier scores of priors, and what rules
 of action are worth as a share of knowing the truth; `--write` keeps tables and picture in results/ and the summary in
-README.md. About a minute.
+README.md. About a minute. Answers by equal weights (`benchmarks/partnerships.py`, results/partnerships_*.csv), which
+have verdicts too, stand beside them in two lines.
 
 `--inputs N` makes results/decision_inputs.csv again from draws 1 to N: medians by component of degrees of freedom,
 which stored answers do not hold, and of what its money comes to (break-even effect, and people periods x what matters x
-worth).
+worth). `--withheld N` evaluates draws 1 to N whole and counts lines with a range whose chances are withheld, into
+results/decision_withheld.csv.
 """
 
 from __future__ import annotations
@@ -44,23 +46,25 @@ SWITCHING = 0.10
 LEAST = 60  # lines of a tenth from which its gap counts
 
 
-def answers() -> pd.DataFrame:
-    """One row an answer with a range and a truth: partnership, setting, component, verdict, and est, low, high, se, df,
-    truth, break_even and scale in units of what matters, benefit positive."""
-    files = sorted(RESULTS.glob("partnerships_*.csv"))
-    found = pd.concat(map(pd.read_csv, files), ignore_index=True)
-    found = found[found["method"] == "evalkit"].dropna(subset=["low", "high", "truth"])
+def answers(equal: bool = False) -> pd.DataFrame:
+    """One row an answer with a range and a truth: partnership, setting, component, and est, low, high, se, df, truth,
+    break_even and scale in units of what matters, benefit positive. equal: of equal weights, with their verdicts."""
+    found = _equal() if equal else pd.read_csv(RESULTS / "headlines.csv")
+    found = found.dropna(subset=["low", "high", "truth"])
     specs = {name: ek.synthetic.partnership(name).study.outcome() for name in found["partnership"].unique()}
     unit = found["partnership"].map({n: (1.0 if o.better == "higher" else -1.0) * o.matters for n, o in specs.items()})
-    numbers = {c: found[c] / unit for c in ("estimate", "truth")}
     ends = np.sort(np.column_stack([found["low"] / unit, found["high"] / unit]), axis=1)
-    inputs = pd.read_csv(RESULTS / "decision_inputs.csv")
-    keys = ["partnership", "setting", "component"]
-    out = found[[*keys, "draw", "verdict"]].merge(inputs, how="left", on=keys)
-    out["df"] = out["df"].fillna(UNKNOWN_DF)
-    out = out.assign(est=numbers["estimate"].to_numpy(), truth=numbers["truth"].to_numpy(), low=ends[:, 0],
-                     high=ends[:, 1])  # fmt: skip
+    numbers = {"est": found["estimate"] / unit, "truth": found["truth"] / unit, "low": ends[:, 0], "high": ends[:, 1]}
+    inputs = pd.read_csv(RESULTS / "decision_inputs.csv").rename(columns={"df": "usual_df"})
+    out = found.assign(**numbers).merge(inputs, how="left", on=["partnership", "setting", "component"])
+    out["df"] = (out["usual_df"] if equal else out["df"]).fillna(UNKNOWN_DF)
     return out.assign(se=(out["high"] - out["low"]) / 2 / stats.t.ppf(0.975, out["df"]))
+
+
+def _equal() -> pd.DataFrame:
+    """Answers by equal weights, as stored."""
+    found = pd.concat(map(pd.read_csv, sorted(RESULTS.glob("partnerships_*.csv"))), ignore_index=True)
+    return found[found["method"] == "evalkit"]
 
 
 def populate(found: pd.DataFrame, truths: str, rng: np.random.Generator) -> pd.DataFrame:
@@ -199,7 +203,7 @@ def rules_of_action(world: pd.DataFrame, b: np.ndarray, made: Posterior, stored:
         "largest expectation": np.array(["extend", "keep", "stop", "test"])[np.argmax(expected, axis=0)],
         "the rule, worth unknown": np.array([words[a] for a in unknown]),
     }
-    if stored:
+    if stored and "verdict" in world:
         said = world["verdict"].isin(["shown", "likely"]).to_numpy() & (est > 0)
         out["shown or likely extend, else stop"] = np.where(said, "extend", "stop")
     return out
@@ -249,6 +253,22 @@ def inputs(draws: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).groupby(columns[:3], as_index=False).median()
 
 
+def withheld(draws: int) -> pd.DataFrame:
+    """Lines of single components with a range, and of how many chances are withheld, by partnership and setting."""
+    rows = []
+    for name, setting in ((n, s) for n in SPECS for s in SETTINGS):
+        lines = []
+        for seed in range(1, draws + 1):
+            study = ek.synthetic.partnership(name, setting, seed).study
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ek.EvalkitWarning)
+                found = ek.evaluate(study.replace(outcomes=study.outcomes[:1])).decisions
+            lines += [line.case for line in found.lines if line.case.ranged and len(line.case.members) == 1]
+        rows.append((name, setting, draws, len(lines), sum(bool(case.withheld) for case in lines)))
+        print(*rows[-1], flush=True)
+    return pd.DataFrame(rows, columns=["partnership", "setting", "draws", "lines", "withheld"])
+
+
 # ---------------------------------------------------------------- page and picture
 
 
@@ -259,7 +279,7 @@ def draws_stored(every: pd.DataFrame) -> str:
     return "; ".join(f"{name.replace('_', ' ')} {words}" for name, words in each.items())
 
 
-def reaches(reliability: pd.DataFrame, brier: pd.DataFrame, acts: pd.DataFrame) -> list[str]:
+def reaches(reliability: pd.DataFrame, brier: pd.DataFrame, acts: pd.DataFrame, equal: pd.DataFrame) -> list[str]:
     """What was asked beside what is measured, as a table."""
     lines = ["| asked | measured | reached |", "|---|---|---|"]
     mine = reliability[(reliability["truths"] == "N(0, m)") & (reliability["question"] == "better")]
@@ -272,27 +292,44 @@ def reaches(reliability: pd.DataFrame, brier: pd.DataFrame, acts: pd.DataFrame) 
     below = f"{1000 * mean['sceptical']:.1f} beside {1000 * mean['flat']:.1f}"
     told = "yes" if mean["sceptical"] < mean["flat"] else "no"
     lines.append(f"| mean Brier score x 1,000 below that of a flat prior | {below} | {told} |")
-    share = acts[(acts["money"] == "spread") & (acts["truths"] == "as stored") & (acts["rule"] == "the rule")]
-    share = share.set_index("setting")["share"]
-    least, found = (0.60, 0.50, 0.55), " / ".join(f"{100 * share[s]:.0f}" for s in SETTINGS)
-    enough = all(share[s] >= v for s, v in zip(SETTINGS, least, strict=True))
-    lines.append(f"| acts, of what knowing would be worth, 60 / 50 / 55 | {found} | {'yes' if enough else 'no'} |")
-    lines.append("| the same with weights of least noise, 75 / 65 / 65 | no such answers are stored | not measured |")
-    return [
-        *lines,
-        "| chances withheld for at most 15 in 100 lines with a range | checks are not stored | not measured |",
-    ]
+    for made, asked, by in ((equal, (60, 50, 55), "equal weights"), (acts, (75, 65, 65), "weights of least noise")):
+        shares = _shares(made, "the rule")
+        enough = all(100 * shares[s] >= v for s, v in zip(SETTINGS, asked, strict=True))
+        words = f"acts, of what knowing would be worth, {by}, {' / '.join(map(str, asked))}"
+        lines.append(f"| {words} | {_said(shares)} | {'yes' if enough else 'no'} |")
+    lines.append(f"| the same of who extends what is shown or likely, else stops, equal weights | "
+                 f"{_said(_shares(equal, 'shown or likely extend, else stop'))} | |")  # fmt: skip
+    held = pd.read_csv(RESULTS / "decision_withheld.csv")
+    share = 100 * held["withheld"].sum() / held["lines"].sum()
+    words = (
+        f"chances withheld for at most 15 in 100 lines with a range ({held['lines'].sum()} lines, whole evaluations)"
+    )
+    return [*lines, f"| {words} | {share:.0f} | {'yes' if share <= 15 else 'no'} |"]
+
+
+def _shares(acts: pd.DataFrame, rule: str) -> pd.Series:
+    """What a rule brings by setting, truths as stored, break-even effects spread."""
+    mine = (acts["money"] == "spread") & (acts["truths"] == "as stored") & (acts["rule"] == rule)
+    return acts[mine].set_index("setting")["share"]
+
+
+def _said(shares: pd.Series) -> str:
+    return " / ".join(f"{100 * shares[s]:.0f}" for s in SETTINGS)
 
 
 def summary(
-    leaned: pd.DataFrame, reliability: pd.DataFrame, brier: pd.DataFrame, acts: pd.DataFrame, every: pd.DataFrame
+    leaned: pd.DataFrame,
+    reliability: pd.DataFrame,
+    brier: pd.DataFrame,
+    acts: tuple[pd.DataFrame, pd.DataFrame],
+    every: pd.DataFrame,
 ) -> str:
-    """What README.md says of the tables."""
+    """What README.md says of the tables; acts: on these answers, and on those of equal weights."""
+    acts, equal = acts
     stored = f"Draws stored (clean / realistic / hard where they differ): {draws_stored(every)}."
-    out = [f"{len(every):,} answers with a range; made by `python benchmarks/decision.py --write`. {stored} They "
-           "were given before headlines had weights of least noise. Pupils serve the lean alone. Other truths than the "
-           "stored ones are drawn with the same errors and ranges: nothing is evaluated anew.", "",
-           *reaches(reliability, brier, acts), "",
+    out = [f"{len(every):,} answers with a range, by weights of least noise; made by `python benchmarks/decision.py "
+           f"--write`. {stored} Pupils serve the lean alone. Other truths than the stored ones are drawn with the same "
+           "errors and ranges: nothing is evaluated anew.", "", *reaches(reliability, brier, acts, equal), "",
            "Chance that it helps, truths drawn ten times from the prior: in each tenth, lines and how often it helps.",
            "",
            "| setting | " + " | ".join(f"{t / 10:g} to {(t + 1) / 10:g}" for t in range(10)) + " | largest gap |",
@@ -361,17 +398,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--inputs", type=int, metavar="N")
+    parser.add_argument("--withheld", type=int, metavar="N")
     chosen = parser.parse_args()
     if chosen.inputs:
         inputs(chosen.inputs).to_csv(RESULTS / "decision_inputs.csv", index=False, float_format="%.6g")
+    if chosen.withheld:
+        table = withheld(chosen.withheld)
+        table.to_csv(RESULTS / "decision_withheld.csv", index=False, lineterminator="\n")
     rng = np.random.default_rng(SEED)
-    every = answers()
+    every, equal = answers(), answers(equal=True)
     leaned = lean_table({t: populate(every, t, rng) for t in TRUTHS})
-    timed = every[every["partnership"] != "pupils"].reset_index(drop=True)
+    timed, equal = (found[found["partnership"] != "pupils"].reset_index(drop=True) for found in (every, equal))
     worlds = {t: populate(timed, t, rng) for t in TRUTHS}
     reliability, brier = reliability_table(timed, rng), brier_table(worlds)
-    acts = act_table(worlds, rng)
-    words = summary(leaned, reliability, brier, acts, every)
+    acts, before = act_table(worlds, rng), act_table({"as stored": populate(equal, "as stored", rng)}, rng)
+    words = summary(leaned, reliability, brier, (acts, before), every)
     print(words)
     if chosen.write:
         named = {"lean": leaned, "reliability": reliability, "brier": brier, "acts": acts}

@@ -50,6 +50,8 @@ PARTNERSHIPS = FILE.with_name("plan_partnerships.csv")
 START, END = "<!-- plan: start -->", "<!-- plan: end -->"
 SHARE, TIMES, WANTED = 0.3, 3.0, {"policy": 0.11, "nurse": 0.05, "court": 0.055}
 """Of Manchester's people, and of the effects there, so that power is neither none nor full; effects that are wanted."""
+YES = 0.3
+"""Share of yes where nothing is on."""
 Row = tuple[str, str, str, float, str, str]
 NAMES = "abcdefg"
 
@@ -76,14 +78,17 @@ def fading(rng: np.random.Generator, lines: int, periods: int, rho: float) -> np
 
 
 def drawn(b: Brief, starts: np.ndarray, effects: np.ndarray, rng: np.random.Generator, binary: bool) -> ek.Study:
-    """A study under a rollout: place shocks, people, and effects that are there from the start on."""
+    """A study under a rollout: place shocks, people, and effects that are there from the start on. Of yes or no
+    (binary), those whom the effects move are the same people in every month."""
     (P, T), n = (len(b.places), b.T), int(b.noise.people)
     on = np.arange(T)[:, None] >= starts[:, None, :]
-    mean = (on * effects).sum(axis=2) + b.noise.place * fading(rng, P, T, b.noise.rho)
+    shocks, added = b.noise.place * fading(rng, P, T, b.noise.rho), (on * effects).sum(axis=2)
     if binary:
-        y = (rng.random((P, n, T)) < np.clip(0.5 - effects.sum() / 2 + mean, 0, 1)[:, None]).astype(float)
+        yes = rng.random((P, n, T)) < np.clip(b.noise.share + shocks, 0, 1)[:, None]
+        moved = rng.random((P, n, 1)) < (added / (1 - b.noise.share))[:, None]
+        y = (yes | moved).astype(float)
     else:
-        y = mean[:, None] + b.noise.person * rng.normal(size=(P, n, T))
+        y = (shocks + added)[:, None] + b.noise.person * rng.normal(size=(P, n, T))
     frame = pd.DataFrame({
         "person": np.repeat(np.arange(P * n), T), "t": np.tile(np.arange(T), P * n),
         "place": np.repeat(np.array(b.places), n * T), "y": y.ravel(),
@@ -142,10 +147,13 @@ def promises(draws: int) -> Iterator[Row]:
         for kind in ("least_noise", "equal"):
             hits, scaled, size = [], [], []
             for i, (b, starts) in enumerate(hidden(20)):
-                b = replace(b, noise=replace(b.noise, person=0.5)) if binary else b
+                b = replace(b, noise=replace(b.noise, person=np.sqrt(YES * (1 - YES)), share=YES)) if binary else b
                 found, rng = laws(b, starts, kind), np.random.default_rng(i)
                 effects = np.array([law.detectable for law in found])
-                effects = effects * min(1.0, 0.7 / effects.sum()) if binary else effects
+                if binary:
+                    effects *= min(1.0, 0.9 * (1 - YES) / effects.sum())
+                    wanted = (replace(c, wanted=e) for c, e in zip(b.components, effects, strict=True))
+                    found = laws(b := replace(b, components=tuple(wanted)), starts, kind)
                 promised = [law.power(e) for law, e in zip(found, effects, strict=True)]
                 for _ in range(draws):
                     study = drawn(b, starts, effects, rng, binary)

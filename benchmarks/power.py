@@ -2,6 +2,8 @@
 
     nice python benchmarks/power.py --draws 200                  every line, goes on where it stopped
     nice python benchmarks/power.py --draws 40 places_40_3       some lines
+    nice python benchmarks/power.py --again places_20_1          anew where a range excludes zero: all that another rule
+                                                                 of a check can touch
     python benchmarks/power.py --stored-only --write             run nothing: tables of what is stored into README.md
 
 Draws are numbered from 1 and kept in benchmarks/results/power_<line>.csv, a row a component, written as each batch
@@ -76,6 +78,14 @@ def run(line: str, draws: int) -> None:
               flush=True)  # fmt: skip
 
 
+def forget(line: str) -> None:
+    """Leave out what is stored of draws in which the range of some component excludes zero."""
+    file = RESULTS / f"power_{line}.csv"
+    rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+    excludes = rows["low"].replace("", "nan").astype(float) * rows["high"].replace("", "nan").astype(float) > 0
+    rows[~rows["draw"].isin(rows.loc[excludes, "draw"])].to_csv(file, index=False, lineterminator="\n")
+
+
 def stored() -> pd.DataFrame:
     """Every row that is stored."""
     files = [RESULTS / f"power_{line}.csv" for line in LINES]
@@ -88,6 +98,7 @@ def stored() -> pd.DataFrame:
 def main(
     lines: list[str] = typer.Argument(None, help=f"some of {', '.join(LINES)} (default: all)"),  # noqa: B008
     draws: int = typer.Option(200, help="draws a line"),
+    again: bool = typer.Option(False, help="evaluate anew the draws in which a range excludes zero"),
     stored_only: bool = typer.Option(False, help="run nothing"),
     write: bool = typer.Option(False, help="put the tables into README.md"),
 ) -> None:
@@ -96,6 +107,8 @@ def main(
     if unknown:
         raise typer.BadParameter(f"no line is called {unknown[0]!r}; there are {', '.join(LINES)}")
     for line in () if stored_only else lines or LINES:
+        if again:
+            forget(line)
         run(line, draws)
     text = tables(stored())
     print(text)

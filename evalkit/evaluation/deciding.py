@@ -17,7 +17,7 @@ from evalkit.evaluation.decomposition.attribute import label_of, why_none
 from evalkit.evaluation.decomposition.pieces import Decomposition, decompose
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Costs, Prices
-from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of
+from evalkit.evaluation.value.lines import NOBODY_WITHOUT, WHOLE, cost_of, parts_held
 from evalkit.language import templates as say
 from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
@@ -232,9 +232,7 @@ def _programme(stakes: Stakes) -> Case:
         return _of_one(stakes, case)
     whole = programme.averages([(programme.mass > 0).astype(float)], [PROGRAMME])
     row = whole.to_frame(stakes.evaluation.level).iloc[0]
-    # Nobody attacked the sum by itself: what a failed check says of a part, it says of the whole.
-    on_outcome = (e for e, _ in stakes.evaluation.judged if e.outcome == stakes.outcome.column)
-    held = sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
+    held = parts_held(stakes.parts, members)
     words = say.PARTS_HELD.format(some=held, all=len(members)) if held else ""
     if stakes.parts.judged is None:
         chosen = join_words([quoted(c.label) for c in study.components if not c.assigned])

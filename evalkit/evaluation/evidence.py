@@ -190,7 +190,8 @@ def _by_time(f: Finding, level: float) -> dict[str, Any]:
 
 def _beside(drift: Drift, level: float) -> BesideDrift:
     low, high = drift.interval(level)
-    return BesideDrift(drift.carries, drift.early, drift.straight, low, high, drift.breakdown, drift.reason)
+    told = drift.straight, low, high, drift.breakdown, drift.reason
+    return BesideDrift(drift.carries, drift.early, *told, steady=drift.steady)
 
 
 def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:

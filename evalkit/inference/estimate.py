@@ -48,7 +48,7 @@ class Estimate(Named):
     value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
     value_influence, mass_influence: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
-    cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows.
+    cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows; all or of adopters.
     working: (k, k) covariance under the model that the weights were made with, None where they need none; zero for a
         row that has no such model.
     """
@@ -315,18 +315,18 @@ class Estimate(Named):
         carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])
         return Estimate(self.value[index], self.mass[index], labels, parts, mass_influence, arms, *carried)
 
-    def weights(self) -> pd.DataFrame:
+    def weights(self, adopters: bool = False) -> pd.DataFrame:
         """The cells each row uses: row, path, cluster, period, base, window, sign, weight; and came_from, came_to where
         only those were compared who came onto the record between two periods. Weights of least noise are those of
         cells as they stand in a period and not of changes: there the window is 0, and the base that period.
 
         Sums of weight times a cell's mean change give the row back, but for base windows of panels with gaps, or of
         units that came within them: an adopter is divided among the base periods in which it was seen, so that the
-        people of a cell do not all weigh alike.
+        people of a cell do not all weigh alike. adopters: their cells alone, of sign 1, which are few.
         """
         if self.cells is None:
             raise EvalkitError("This estimate is not a weighted sum of cells, so it has no cell weights.")
-        return self.cells()
+        return self.cells(adopters=adopters)
 
     def __repr__(self) -> str:
         frame = self.to_frame()

@@ -236,10 +236,10 @@ class CellWeights:
     make: Callable[..., pd.DataFrame]
     maps: tuple[np.ndarray, ...]
 
-    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+    def __call__(self, matrix: np.ndarray | None = None, adopters: bool = False) -> pd.DataFrame:
         for step in reversed(self.maps):
             matrix = step if matrix is None else matrix @ step
-        return self.make(matrix)
+        return self.make(matrix, adopters=adopters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,14 +266,15 @@ class StackedCells:
     makes: tuple[Callable[..., pd.DataFrame], ...]
     rows: tuple[int, ...]
 
-    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+    def __call__(self, matrix: np.ndarray | None = None, adopters: bool = False) -> pd.DataFrame:
         """Cells of all, or of combinations (k', k) of their rows."""
         starts = np.cumsum((0, *self.rows))
         if matrix is None:
-            found = [make() for make in self.makes]
+            found = [make(adopters=adopters) for make in self.makes]
             found = [frame.assign(row=frame["row"] + start) for frame, start in zip(found, starts, strict=False)]
         else:
-            found = [make(matrix[:, a:b]) for make, (a, b) in zip(self.makes, pairwise(starts), strict=True)]
+            each = zip(self.makes, pairwise(starts), strict=True)
+            found = [make(matrix[:, a:b], adopters=adopters) for make, (a, b) in each]
         return pd.concat(found, ignore_index=True)
 
 

@@ -212,6 +212,8 @@ def _points(e: Evidence, v: Verdict) -> str:
     direction, breakdown = say.DIRECTIONS[v.direction], _breakdown(e)
     if not breakdown:
         return say.POINTS.format(direction=direction)
+    if e.drift is not None and not e.drift.steady:
+        return say.POINTS_BUT_LATE.format(direction=direction)
     return say.POINTS_BUT_DRIFT.format(direction=direction, breakdown=breakdown, period=e.period or "period")
 
 

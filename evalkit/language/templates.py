@@ -61,6 +61,10 @@ POINTS_BUT_DRIFT = (
     "the evidence points to {direction}, but a steady drift apart of {breakdown} a {period} would do it, and the record"
     " does not rule that out"
 )
+POINTS_BUT_LATE = (
+    "the evidence points to {direction}, but what set in shortly before the start would do it, and the record does not"
+    " rule that out"
+)
 WITH_THE_START = "a steady drift apart would not explain it: the change came with the start"
 MOVED_APART = "the two groups were already moving apart"
 DRIFT_OUT = "with a straight drift taken out: {span}{tail}"

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from evalkit.reporting.blocks import Section
 
 _RUN_TIMEOUT = 3600
+# What is registered first is done last: the system frees at once what Python would take a second to. Everything that an
+# evaluation holds is looked through ten times less often than by default: that found nothing, and took another second.
+_KERNEL = (
+    "import atexit, gc, os; atexit.register(os._exit, 0); gc.set_threshold(700, 10, 100); "
+    "from ipykernel.kernelapp import main; main()"
+)
 _PRINTED = re.compile(r'aria-label="Printed"')
 _FRAME = re.compile(r'<table border="1" class="dataframe">.*?</table>', re.DOTALL)
 
@@ -48,7 +54,7 @@ class OwnKernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-P", "-c", _KERNEL, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 

@@ -85,6 +85,8 @@ def _padlocks(e: Evidence, spread: float, lost: float, periods: int, why: str = 
     if basis == "none" or not spread > 0:
         return Level(e.component, scale, "not rated", _WORDS["eef"]["none" if basis == "none" else why])
     seen = smallest_detectable(e.std_error, e.df) / spread
+    if not math.isfinite(seen):
+        return Level(e.component, scale, "not rated", _WORDS["eef"]["open"])
     each = {"design": int(_WORDS["eef"]["design"][basis]), "seen": _locks(seen, _DETECTABLE)}
     if lost == lost:
         each["lost"] = _locks(lost, _LOST)

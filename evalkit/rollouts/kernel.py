@@ -116,12 +116,6 @@ def spread_of(brief: Brief) -> np.ndarray:
     return brief.noise.by_kind(columns, brief.kinds[:, at], share)
 
 
-def swell(brief: Brief, on: np.ndarray) -> np.ndarray:
-    """(m,) standard deviation of one person where components (m, K) are on, over that where nothing is."""
-    wanted = np.array([float(c.wanted or 0.0) for c in brief.components])
-    return np.sqrt(brief.noise.grown(on @ wanted))
-
-
 _MARKS = np.random.default_rng(2027).integers(1, 2**40, 64)
 """Random numbers by which rows are told apart."""
 

@@ -29,7 +29,7 @@ from evalkit.designs.span import less
 from evalkit.inference.estimate import PRIOR_DF
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
-from evalkit.rollouts.kernel import Cells, Screen, spread_of, swell
+from evalkit.rollouts.kernel import Cells, Screen, spread_of
 from evalkit.study.paths import Level, Paths
 from evalkit.vocabulary import SAME, TRIPLE
 
@@ -258,9 +258,10 @@ def published_forms(brief: Brief, screen: Screen, cells: Cells, k: int) -> Forms
         mine = np.flatnonzero(screen.place == i)
         part = L[mine].reshape(len(mine) * T, -1)
         shown = on[mine].reshape(len(mine) * T, -1).astype(float)
-        more = swell(brief, shown)
-        V = np.kron(np.diag(screen.more[mine] / screen.heads[mine]), screen.person) * np.outer(more, more)
-        V += np.kron(np.ones((len(mine), len(mine))), screen.shocks)
+        V = np.kron(np.ones((len(mine), len(mine))), screen.shocks)
+        for j, kind in enumerate(mine):
+            own = slice(j * T, (j + 1) * T)
+            V[own, own] += _moved(brief, screen.more[kind] * screen.person, shown[own]) / screen.heads[kind]
         covariance += part.T @ (V + brief.noise.effect**2 * (shown @ shown.T)) @ part
     exposed, serves = (np.asarray(seen[:, side].any(axis=0)) for side in (0, 1))
     return Forms(covariance, np.nan, exposed, serves & ~exposed, moderated=False)
@@ -272,10 +273,16 @@ def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.
     V, (cell, t) = place.V, at
     path = paths.cells("place").path[cell]  # one a place and kind
     on = (paths.state[path, t] > 0).astype(float)
-    more = swell(brief, on) * np.sqrt(spread_of(brief))[path % brief.heads.shape[1]]
-    if (more != 1).any():
-        person = brief.noise.of_person(brief.T)[np.ix_(t, t)] / brief.heads.ravel()[path]
-        V = V + np.equal.outer(cell, cell) * person * (np.outer(more, more) - 1)
+    ratio = spread_of(brief)[path % brief.heads.shape[1]]
+    person = brief.noise.of_person(brief.T)[np.ix_(t, t)]
+    moved = _moved(brief, person * np.sqrt(np.outer(ratio, ratio)), on)
+    V = V + np.equal.outer(cell, cell) * (moved - person) / brief.heads.ravel()[path]
     if brief.noise.effect:
         V = V + brief.noise.effect**2 * (on @ on.T)
     return np.asarray(V)
+
+
+def _moved(brief: Brief, person: np.ndarray, on: np.ndarray) -> np.ndarray:
+    """(m, m) covariance of one person in cells where components (m, K) are on, with the effects wanted added."""
+    wanted = np.array([float(c.wanted or 0.0) for c in brief.components])
+    return brief.noise.moved(person, on @ wanted)

@@ -23,8 +23,8 @@ from evalkit.study.study import Study
 
 LEAST = 0.1
 """Of the variance of all people, what those outside a reach have at least."""
-NEARLY = 0.02, 0.98
-"""Shares beyond which effects that are added lead nowhere."""
+MOST_MOVED = 0.98
+"""Share of people beyond which effects that are added move nobody more."""
 FEWEST = 200
 """Degrees of freedom on either side from which the noise of those within reach is told from that of all."""
 
@@ -39,8 +39,8 @@ class Noise:
     period to the next (standard deviation and correlation; 0 for none). slow: further shocks of places that fade by a
     twentieth a period. effect: by how much effects differ between places. reached: column of reach -> the standard
     deviation of those whom it names, where it is another than `person`, that of all people. share: of people for whom
-    the outcome is one while nothing is on (0: it is no share); where something is on, people vary as p (1 - p) does
-    with the effects wanted added.
+    the outcome is one while nothing is on (0: it is no share); where something is on, so many more or fewer of them
+    have moved as the effects wanted come to.
     """
 
     place: float = 0.05
@@ -95,12 +95,25 @@ class Noise:
                 out *= np.where(within[:, c], inside, max((1 - share[c] * inside) / (1 - share[c]), LEAST))
         return out
 
-    def grown(self, effects: np.ndarray) -> np.ndarray:
-        """Variance of one person where effects are added to a share, over that without; one where it is no share."""
-        if not self.share:
-            return np.ones(effects.shape)
-        p = np.clip(self.share + effects, *NEARLY)
-        return np.asarray(p * (1 - p) / (self.share * (1 - self.share)))
+    def moved(self, covariance: np.ndarray, effects: np.ndarray) -> np.ndarray:
+        """(m, m) covariance of one person's cells where effects (m,) are added to a share, from that without.
+
+        A share rises because some of those for whom the outcome was zero move to one. With q of them moved, the same
+        people where q is larger, 1 - Y = (1 - Y0)(1 - B), and for cells t and u of one direction, Y0 of mean p,
+        cov = (1 - max q)(cov0 + (1 - p)^2) - (1 - q_t)(1 - q_u)(1 - p)^2; the other way round where it falls, by chance
+        in two directions. It is the same where nothing is added, and where the outcome is no share.
+        """
+        if not self.share or not effects.any():
+            return covariance
+        p, rises = self.share, effects >= 0
+        room = np.where(rises, 1 - p, p)
+        moved = np.minimum(np.abs(effects) / room, MOST_MOVED)
+        own = max(p * (1 - p) - self.person**2, 0.0)  # what people keep, of which `person` knows nothing
+        both, still = covariance + own, np.outer(1 - moved, 1 - moved)
+        square = np.where(np.abs(effects)[:, None] >= np.abs(effects), room[:, None], room) ** 2
+        alike = np.equal.outer(rises, rises) | (moved == 0)[:, None] | (moved == 0)
+        nested = (1 - np.maximum.outer(moved, moved)) * (both + square) - square * still
+        return np.asarray(np.where(alike, nested, still * both) - own)
 
     @classmethod
     def from_study(cls, study: Study, outcome: str | None = None, effects: float = 0.0) -> Noise:

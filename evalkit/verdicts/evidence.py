@@ -82,8 +82,9 @@ class BundleEvidence:
 @dataclass(frozen=True)
 class BesideDrift:
     """What a step beside a straight line carries of a claim (`checks/drift.py`); `early`: whether it could be asked
-    without the last two periods before the start. The effect with a straight drift taken out, its range, and the drift
-    a period that would undo the answer, NaN where they are not known. `reason`: why nothing could be asked."""
+    without the last two periods before the start; `steady`: where it carries nothing, whether that is for a straight
+    drift, or for what set in shortly before the start. The effect with a straight drift taken out, its range, and the
+    drift a period that would undo the answer, NaN where they are not known. `reason`: why nothing could be asked."""
 
     carries: DriftWord
     early: bool = True
@@ -92,6 +93,7 @@ class BesideDrift:
     high: float = math.nan
     breakdown: float = math.nan
     reason: str = ""
+    steady: bool = True
 
     def __post_init__(self) -> None:
         check_choice("carries", self.carries, DRIFT_WORDS)

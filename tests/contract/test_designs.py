@@ -155,6 +155,22 @@ def test_what_a_design_gives_pickles_with_all_that_is_made_of_it(design):
             pd.testing.assert_frame_equal(again.to_frame(), make(est).to_frame())
 
 
+@pytest.mark.parametrize(
+    "design",
+    [*DESIGNS, *(ek.StaggeredRollout(weights="least_noise", arrival=width) for width in (None, 2))],
+    ids=short,
+)
+def test_cells_of_adopters_are_those_of_all_that_have_sign_1(design):
+    est = usual(design)
+    if est.cells is None:
+        return
+    made = [est, ek.stack(est, est), est.select(np.arange(len(est))[::-1]), est.average()]
+    for each in made:
+        whole, mine = each.weights(), each.weights(adopters=True)
+        assert len(mine) or whole.empty or not (whole["sign"] == 1).any()
+        pd.testing.assert_frame_equal(mine, whole[whole["sign"] == 1].reset_index(drop=True))
+
+
 @every
 def test_lengths_agree_and_labels_say_what_a_row_is(design):
     made, est = study(panel(design)), usual(design)

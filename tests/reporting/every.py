@@ -36,7 +36,7 @@ from evalkit.reporting.word import blocks_of, to_word
 from evalkit.synthetic.settings import SPECS
 from tests.reporting.numbers import Numbers, numbers_of, sections_of
 from tests.reporting.rounds import cannot_print, notebook_of, printed
-from tests.reporting.statements import Held, answers_of, texts, verdicts_said
+from tests.reporting.statements import Held, answers_of, priced_against, texts, verdicts_said
 
 TABLE = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "statements.csv"
 SETTINGS, SEED = ("clean", "realistic", "hard"), 3
@@ -91,7 +91,7 @@ def hold(evaluation: ek.Evaluation, notebook: nbformat.NotebookNode, folder: Pat
             numbers.repeat(text, where)
     said = verdicts_said(blocks)
     found.count += sum(map(len, said.values()))
-    found.wrong += [f"{k}: {sorted(v)}" for k, v in said.items() if len(v) > 1]
+    found.wrong += [*(f"{k}: {sorted(v)}" for k, v in said.items() if len(v) > 1), *priced_against(blocks)]
     return found, numbers
 
 

@@ -80,6 +80,9 @@ class Evidence:
             self.add("apart", r["a"], "", walked([r["clean_switches_a"], r["clean_switches_b"]]))
         why = sum(bool(c.card.get("why")) for c in study.components)
         self.add("logic_model", "", "", walked([why]))
+        told = [v for v in verdicts["verdict"] if v not in ("not_tested", "cannot_tell_apart")]
+        said = [sum(bool(c.description) for c in study.components), sum(o.matters is not None for o in study.outcomes)]
+        self.add("standards", "", "", walked([why, *said, len(told), len(verdicts)]))
         seen = made.recorded.assign(missing_share=made.recorded["missing"] / made.recorded["rows"].replace(0, np.nan))
         self.add("data", "", "", walked(seen), walked([len(study.settings.get("report", {}).get("deviations", ()))]))
         self.add("settings", "", "", walked([made.seed, made.level]))

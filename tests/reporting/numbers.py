@@ -47,7 +47,7 @@ TOPICS = {
     "pieces": ("Where the result came from", "What it adds up to", "waterfall"),
     "compared": ("counts",),
     "settings": ("Settings",),
-    "standards": ("Scales that others use",),
+    "standards": ("Scales that others use", "What the Magenta Book asks"),
     "found": ("Checks", "What could overturn", "Scales that others use", "What would let us tell",
               "What they came to together", "What each component did"),
 }  # fmt: skip

@@ -137,3 +137,14 @@ def verdicts_said(blocks: Iterable[dict]) -> dict[tuple[str, str], set[str]]:
             for row in block["rows"]:
                 found.setdefault((outcome, row[0]), set()).add(row[k].lower())
     return found
+
+
+def priced_against(blocks: Iterable[dict]) -> list[str]:
+    """Rows of tables of value that give no price in one cell and one, with its range, in the next."""
+    found = []
+    for block in blocks:
+        if {"One more outcome", "In words"} <= set(block.get("columns", ())):
+            price, words = (block["columns"].index(c) for c in ("One more outcome", "In words"))
+            given = (r for r in block["rows"] if r[price] == "not given")
+            found += [f"no price, and: {r[words]}" for r in given if re.match(rf"{_NUMBER}.*\(likely range", r[words])]
+    return found

@@ -319,6 +319,8 @@ def test_padlocks_are_the_lowest_of_three_less_one_for_a_failed_check() -> None:
     assert _padlocks(chance, 0.5, 0.05, 1).level == "4"
     assert _padlocks(replace(chance, checks=(CheckOutcome("balance", "failed"),)), 1.0, 0.05, 1).level == "4"
     assert _padlocks(chance, float("nan"), 0.05, 1).level == "not rated"
+    open_ended = _padlocks(replace(chance, std_error=float("nan")), 1.0, 0.05, 1)
+    assert open_ended.level == "not rated" and "without a range" in open_ended.reason
     assert _padlocks(chance, 0.2, 0.05, 1).level == "1", "what could have been seen is half a deviation and more"
 
 

@@ -199,7 +199,7 @@ def test_a_report_runs_nothing_that_lies_in_its_folder(tmp_path: Path, monkeypat
     folder = tmp_path / "report"
     folder.mkdir()
     for place in (tmp_path, folder):
-        for name in ("pandas", "numpy", "ipykernel_launcher", "matplotlib", "usercustomize", "sitecustomize", "json"):
+        for name in "pandas numpy ipykernel ipykernel_launcher matplotlib usercustomize sitecustomize json".split():
             (place / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').write(__name__)\n")
     source = "# %%\nimport json, sys\nimport pandas\nprint([p for p in sys.path if p in ('', '.', STUDY)])\n"
     made = run_notebook(make_notebook(str(folder), level=0.95, seed=0, title="x", source=source), folder)

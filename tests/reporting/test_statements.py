@@ -17,7 +17,7 @@ from tests.reporting.every import Report, every_report, hold, told, written
 from tests.reporting.known import Known, Number
 from tests.reporting.numbers import Numbers
 from tests.reporting.rounds import cannot_print
-from tests.reporting.statements import Held, Said, ranges, verdicts_said
+from tests.reporting.statements import Held, Said, priced_against, ranges, verdicts_said
 
 LEAST, SEEN = 30, 0.5
 
@@ -72,6 +72,8 @@ def test_a_number_rounded_inwards_or_a_second_verdict_is_seen() -> None:
     assert not replace(log, low=-8.0).true_of(np.log(0.915), np.log(0.965), np.log(0.94))
     table = {"table": "Verdicts: Y", "columns": ["Component", "Verdict"], "rows": [["A", "Shown"], ["A", "Likely"]]}
     assert verdicts_said([table]) == {("Y", "A"): {"shown", "likely"}}
+    rows = [["A", "not given", "£1,410 for each (likely range £795 to £6,040)."], ["B", "not given", "At least £15."]]
+    assert len(priced_against([{"table": "V", "columns": ["Part", "One more outcome", "In words"], "rows": rows}])) == 1
 
 
 def test_a_number_is_read_and_rounded_as_it_is_claimed() -> None:

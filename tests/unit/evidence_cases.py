@@ -193,6 +193,7 @@ def _of_status() -> dict[str, tuple[Evidence, str]]:
         "no range": (replace(bare, estimate=0.04, reason="without Salford nothing is left to compare"), "cannot_tell"),
         "drift not asked": (replace(NURSE, drift=BesideDrift("untested", reason="too few periods")), "cannot_tell"),
         "a drift of no known size": (replace(NURSE, drift=BesideDrift("nothing")), "cannot_tell"),
+        "set in just before": (replace(NURSE, drift=replace(beside(NURSE, "nothing"), steady=False)), "cannot_tell"),
         "few leads": (replace(NURSE, drift=beside(NURSE, "likely", early=False)), "likely"),
         "built up and weak": (replace(NURSE, drift=beside(NURSE, "likely"), p_adjusted=0.3), "likely"),
         "nothing for a drift to explain": (

@@ -60,3 +60,23 @@ def test_refits_of_people_are_refits_by_hand(design):
         mine = est.labels[["cohort", "period"]].assign(value=est.replicates.values[site])
         both = mine.merge(again.labels[["cohort", "period"]].assign(by_hand=again.value), how="left")
         np.testing.assert_allclose(both["value"], both["by_hand"], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [18, 22, 32, 33])
+def test_every_start_may_have_another_window_in_some_refit(seed):
+    """Then no start is read as it was."""
+    rng = np.random.default_rng(seed)
+    start = np.array([4, rng.choice([4, 99]), 99, 99, 99])
+    other, t = rng.choice([1, 2, 3, 99], 5), np.arange(8)
+    frame = pd.DataFrame({
+        "site": np.repeat(np.arange(5), 8), "month": np.tile(t, 5), "y": rng.normal(size=40),
+        "a": (t >= start[:, None]).astype(int).ravel(), "b": (t >= other[:, None]).astype(int).ravel(),
+    })  # fmt: skip
+
+    def answer(rows: pd.DataFrame):
+        made = ek.Study(rows, unit="site", period="month", outcome="y", components=["a", "b"])
+        return ek.StaggeredRollout(base_window=4, weights="equal")(made, "a").over(0, 2)
+
+    refits = answer(frame).replicates.values[:, 0]
+    for site in range(1, 5):
+        assert refits[site] == pytest.approx(answer(frame[frame["site"] != site]).value[0])

@@ -189,7 +189,8 @@ def test_windows_see_no_outcome():
 
 
 def numbers(drift: Drift) -> np.ndarray:
-    return np.array([drift.step, drift.either, drift.step_early, drift.either_early, drift.straight, drift.std_error])
+    p = drift.step, drift.either, drift.step_late, drift.either_late, drift.step_early, drift.either_early
+    return np.array([*p, drift.straight, drift.std_error])
 
 
 def test_an_effect_is_carried_and_a_drift_is_not():
@@ -320,15 +321,33 @@ def test_only_those_whom_it_can_reach():
 
 
 def test_rules_of_a_claim():
-    passed = Drift(step=0.01, either=0.02, step_early=0.1, either_early=0.1)
-    assert passed.carries == "shown"
-    assert replace(passed, step_early=0.3).carries == "likely"
-    assert replace(passed, step_early=math.nan, either_early=math.nan).carries == "likely"
-    assert replace(passed, step=0.2).carries == "likely"
-    assert replace(passed, step=0.2, either_early=0.3).carries == "nothing"
-    assert replace(passed, step=0.2, either=0.06).carries == "nothing"
+    passed = Drift(step=0.01, either=0.02, step_late=0.05, either_late=0.04, step_early=0.02, either_early=0.03)
+    assert passed.carries == "shown" and passed.early
+    for weaker in ({"step": 0.08}, {"step_late": 0.1}, {"step_early": 0.07}):
+        assert replace(passed, **weaker).carries == "likely"
+    no_leads = replace(passed, step_early=math.nan, either_early=math.nan)
+    assert no_leads.carries == "likely" and not no_leads.early
+    for nothing in ({"either": 0.11}, {"either_late": 0.13}, {"either_early": 0.11}, {"either_late": math.nan}):
+        assert replace(passed, step=0.2, **nothing).carries == "nothing"
     assert replace(passed, reason="no").carries == "untested"
-    assert not replace(passed, step_early=math.nan).early and passed.early
+
+
+def test_a_drift_that_sets_in_before_the_start_leaves_nothing_beside_it():
+    """A line that bends four periods before is exactly taken out beside that bend, and passes for a step beside a
+    straight line."""
+    start = np.tile(START, 2)
+    since = np.arange(16) - start[:, None]
+    late = found(study_of(noise(24, 16, 5) * 0.1 + 0.3 * np.clip(since + 4, 0, None) * (start < 99)[:, None], start))
+    assert late.either < 0.05 < 0.125 < late.either_late and late.carries == "nothing"
+    assert not late.steady
+
+
+def test_a_dip_just_before_leaves_nothing_without_it():
+    start = np.tile(START, 2)
+    since = np.arange(16) - start[:, None]
+    dip = found(study_of(noise(24, 16, 5) * 0.3 - 1.0 * ((since == -1) | (since == -2)), start))
+    assert dip.either < 0.10 < dip.either_early and dip.carries == "nothing"
+    assert not dip.steady
 
 
 def test_noise_is_read_where_others_do_the_same():

@@ -297,13 +297,15 @@ class CellsUsed:
 
     made: Weighing
 
-    def __call__(self, matrix: np.ndarray | None = None) -> pd.DataFrame:
+    def __call__(self, matrix: np.ndarray | None = None, adopters: bool = False) -> pd.DataFrame:
         made, sums, groups = self.made, self.made.sums, self.made.groups
         codes = sums.paths.levels[sums.level].codes
         lift = np.eye(len(made.mass)) if matrix is None else np.atleast_2d(matrix)
         parts: list[tuple[np.ndarray, ...]] = []
         for (place, rows, own), (cell, t) in zip(made.model.linear, made._made[1], strict=True):
             weight = (own / made.model.weight[rows]) @ lift[:, rows].T
+            if adopters:
+                weight[: place.u] = 0.0
             at, row = np.nonzero(np.abs(weight) > NOTHING)
             of, sign, each = cell[at], np.where(at >= place.u, 1, -1), weight[at, row]
             found = (row, groups.path[of], groups.cluster[of], t[at], t[at], np.zeros_like(row), sign, each)

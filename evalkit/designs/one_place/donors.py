@@ -239,8 +239,9 @@ def _influence(grouped: Grouped, compared: Sequence[Compared]) -> np.ndarray:
 
 
 def _cells(
-    grouped: Grouped, component: str, found: Sequence[tuple[Place, Placebos | None]], matrix: np.ndarray | None
-) -> pd.DataFrame:
+    grouped: Grouped, component: str, found: Sequence[tuple[Place, Placebos | None]], matrix: np.ndarray | None,
+    adopters: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """Cells of the rows: the place and its donors, against the weighed periods before (window 0: levels compared)."""
     keys, weights, row = [np.empty((7, 0), dtype=int)], [np.empty(0)], 0
     for place, placebos in found:
@@ -250,7 +251,8 @@ def _cells(
                 keys.append(np.vstack([np.full(key.shape[1], row + int(t - place.asked[0])), key]))
                 weights.append(weight)
         row += len(place.asked)
-    return cell_table(grouped.paths, component, grouped.level, np.hstack(keys), np.concatenate(weights), matrix)
+    keyed = np.hstack(keys), np.concatenate(weights)
+    return cell_table(grouped.paths, component, grouped.level, *keyed, matrix, adopters)
 
 
 def _cells_at(grouped: Grouped, place: Place, mix: Mix, t: int) -> tuple[np.ndarray, np.ndarray]:

@@ -336,7 +336,9 @@ def _influence(grouped: Grouped, found: Sequence[Interrupted], spread: SeriesSpr
     return out
 
 
-def _cells(grouped: Grouped, component: str, found: Sequence[Interrupted], matrix: np.ndarray | None) -> pd.DataFrame:
+def _cells(
+    grouped: Grouped, component: str, found: Sequence[Interrupted], matrix: np.ndarray | None, adopters: bool = False
+) -> pd.DataFrame:
     """Cells of the rows: the place in the period that a row speaks of, less what all periods of the place and of its
     control lead to expect of it."""
     spread, keys, weights = spread_of(found), [np.empty((7, 0), dtype=int)], [np.empty(0)]
@@ -354,4 +356,5 @@ def _cells(grouped: Grouped, component: str, found: Sequence[Interrupted], matri
             said = (grouped.cells.path[cell], grouped.cells.cluster[cell], first + t, i.place.last_base, 1, sign)
             keys.append(np.vstack([rows[at], *(np.broadcast_to(x, len(at)) for x in said)]))
             weights.append(each[at, t])
-    return cell_table(grouped.paths, component, grouped.level, np.hstack(keys), np.concatenate(weights), matrix)
+    keyed = np.hstack(keys), np.concatenate(weights)
+    return cell_table(grouped.paths, component, grouped.level, *keyed, matrix, adopters)

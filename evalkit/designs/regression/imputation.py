@@ -166,8 +166,10 @@ class Clustered(Lean):
         at, q = np.searchsorted(im.atoms.key, atoms.key), im.split.pattern[atoms.path]
         stops, out = np.searchsorted(cluster[order], np.arange(self.clusters + 1)), []
         for c in range(self.clusters):
-            gone = im.systems(order[stops[c] : stops[c + 1]])
-            periods = solve_periods(*(a - b for a, b in zip(im.totals, gone, strict=True)))
+            mine = order[stops[c] : stops[c + 1]]
+            gone, of = im.systems(mine), np.unique(im.pattern[mine])  # the others' systems stay as they are
+            less = (a[of] - b[of] for a, b in zip(im.totals, gone, strict=True))
+            periods = im.periods.but(of, solve_periods(*less))
             keep = atoms.cluster != c
             keep &= periods.linked[q, atoms.period] == periods.linked[q, atoms.base]
             left = [np.where(keep, x, 0.0) for x in (atoms.mass, im.sums(atoms, periods))]

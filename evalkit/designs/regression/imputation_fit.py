@@ -11,7 +11,7 @@ weighted sum of *atoms*, the exposed rows that share a path and a period:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -67,12 +67,20 @@ class PeriodEffects:
     inverse: np.ndarray
     linked: np.ndarray
 
+    def but(self, patterns: np.ndarray, found: PeriodEffects) -> PeriodEffects:
+        """These with what was found for some patterns in their place."""
+        out = replace(self, **{f.name: getattr(self, f.name).copy() for f in fields(self)})
+        out.beta[patterns], out.inverse[patterns], out.linked[patterns] = found.beta, found.inverse, found.linked
+        return out
+
 
 def solve_periods(system: np.ndarray, right: np.ndarray, count: np.ndarray) -> PeriodEffects:
     """Period effects from (q, T, T) systems, (q, T) right-hand sides, and counts of units seen at both periods."""
     inverse, linked = np.zeros(system.shape), np.zeros(right.shape, dtype=int)
     for q in range(len(system)):
-        _, linked[q] = connected_components(sparse.csr_matrix(count[q] > 0), directed=False)
+        together = count[q] > 0
+        if not together.all(axis=1).any():  # else one period links all others
+            _, linked[q] = connected_components(sparse.csr_matrix(together), directed=False)
         keep = np.setdiff1d(np.arange(system.shape[1]), np.unique(linked[q], return_index=True)[1])
         if len(keep):
             inverse[q][np.ix_(keep, keep)] = cho_solve(cho_factor(system[q][np.ix_(keep, keep)]), np.eye(len(keep)))

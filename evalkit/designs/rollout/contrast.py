@@ -182,7 +182,8 @@ class Contrast:
                 uses.append((c, None))
         for read, some in zip(self.read, starts, strict=True):
             kept = np.array([not s & again for s in some])
-            yield read if kept.all() else read.only(kept)
+            if kept.any():
+                yield read if kept.all() else read.only(kept)
         yield from self._read(uses)
 
     def _in_clusters(self, used: np.ndarray, planned: bool) -> np.ndarray:

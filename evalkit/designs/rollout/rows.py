@@ -121,13 +121,15 @@ def _asked(contrast: Contrast) -> np.ndarray:
 _CELL = ("row", "path", "cluster", "period", "base", "window", "sign")
 
 
-def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None = None) -> pd.DataFrame:
+def cell_weights(
+    contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None = None, adopters: bool = False
+) -> pd.DataFrame:
     """The cells each row uses: row, component, path, cluster, period, base, window, sign, weight.
 
     Adopters' weights sum to one in a row, comparison weights to minus one. `cluster` is the name at
     the estimate's level; `path` the index in `study.paths`. Pairs are opened into their two paths: the
     eligible of exposed clusters are the adopters, all others comparison. matrix: (k', k) combinations of the rows
-    in their place, with each cell once.
+    in their place, with each cell once. adopters: cells of sign 1 alone.
     """
     contrast = contrast.by_cell()
     at, sides = contrast.places(rows), contrast.reader.sides()
@@ -137,13 +139,18 @@ def cell_weights(contrast: Contrast, rows: np.ndarray, matrix: np.ndarray | None
     pieces = [piece for b in asked for piece in _block_cells(b, at[b.line], sides)]
     joined = [np.concatenate(x) for x in zip(*pieces, strict=True)] if pieces else [np.empty(0, int)] * 8
     keys, weight = np.stack(joined[:-1]).astype(np.int64), joined[-1].astype(float)
-    return cell_table(contrast.paths, contrast.plan.component, contrast.reader.sums.level, keys, weight, matrix)
+    level = contrast.reader.sums.level
+    return cell_table(contrast.paths, contrast.plan.component, level, keys, weight, matrix, adopters)
 
 
 def cell_table(
-    paths: Paths, component: str, level: str, keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray | None
-) -> pd.DataFrame:
+    paths: Paths, component: str, level: str, keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray | None,
+    adopters: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """The frame of `cell_weights` from codes (7, n), in the order of its columns, and weights (n,) of cells."""
+    if adopters:
+        mine = keys[_CELL.index("sign")] == 1
+        keys, weight = keys[:, mine], weight[mine]
     if matrix is not None:
         keys, weight = _combined(keys, weight, matrix)
     frame = pd.DataFrame(dict(zip(_CELL, keys, strict=True))).assign(weight=weight)

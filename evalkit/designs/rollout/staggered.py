@@ -222,8 +222,10 @@ def named(split: Arrivals, found: Estimate) -> Estimate:
     return replace(found, cells=partial(_named_cells, split, found.cells))
 
 
-def _named_cells(split: Arrivals, cells: Callable[..., pd.DataFrame], matrix: np.ndarray | None = None) -> pd.DataFrame:
-    return split.named(cells(matrix))
+def _named_cells(
+    split: Arrivals, cells: Callable[..., pd.DataFrame], matrix: np.ndarray | None = None, adopters: bool = False
+) -> pd.DataFrame:
+    return split.named(cells(matrix, adopters=adopters))
 
 
 def _split(paths: Paths, width: int) -> Arrivals:

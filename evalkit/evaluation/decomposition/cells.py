@@ -83,8 +83,7 @@ def claim_of(
         return None
     events = rows.labels["event_time"].to_numpy() if paths.n_periods > 1 else np.zeros(len(rows), dtype=int)
     if rows.cells is not None:  # adopters' cells from the weights of a plan
-        weights = rows.weights()
-        frame = weights[weights["sign"] == 1]
+        frame = rows.weights(adopters=True)
         row, path = (frame[c].to_numpy(dtype=int) for c in ("row", "path"))
         period = pd.Index(paths.periods).get_indexer(pd.Index(frame["period"]))
         mass = frame["weight"].to_numpy() * rows.mass[row]

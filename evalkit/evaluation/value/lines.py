@@ -21,6 +21,7 @@ from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import correlation, std_errors
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
+from evalkit.verdicts.rules import holding_back
 
 WHOLE = "Programme as a whole"
 NOBODY_WITHOUT = "nothing untreated is left to compare with"
@@ -149,7 +150,8 @@ class Effects:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Every line on one outcome under one set of prices. verdicts: by component. grains: how coarse lines are."""
+    """Every line on one outcome under one set of prices. verdicts: by component, or PROGRAMME.
+    grains: how coarse lines are."""
 
     costs: Costs
     effects: Effects
@@ -201,9 +203,27 @@ def make_case(effects: Effects, costs: Costs, draws: int, grains: Grains = as_it
         reason = reasons[0] if reasons else SEEN_ONCE if evaluation.study.paths.n_periods == 1 else NOBODY_WITHOUT
         cost, priced = Amount(amount.whole, NAN, NAN), bool(np.isfinite(amount.whole))
         made[name] = Line(name, label, "not_given", members, costs.outcome, cost, priced, reason)
-    verdicts = {e.component: v.verdict for e, v in evaluation.judged if e.outcome == costs.outcome.column}
     lines = tuple(coarse_line(made[name], grains(made[name])) for name in order)
-    return Case(costs, effects, lines, verdicts, grains)
+    return Case(costs, effects, lines, _verdicts(effects.parts), grains)
+
+
+def _verdicts(parts: Decomposition) -> dict[str, str]:
+    """Verdict of each component, and of the programme where it cannot be told what it did, as it is for deciding."""
+    judged = [(e, v) for e, v in parts.evaluation.judged if e.outcome == parts.outcome.column]
+    found: dict[str, str] = {e.component: v.verdict for e, v in judged}
+    whole = parts.whole
+    if whole is None and len(found) == 1:  # the programme is its one component
+        return found | {PROGRAMME: next(iter(found.values()))}
+    if whole is not None and (parts.judged is None or parts_held(parts, whole.paths.components)):
+        found[PROGRAMME] = "cannot_tell"
+    return found
+
+
+def parts_held(parts: Decomposition, members: Sequence[str]) -> int:
+    """How many members a failed check holds back: nobody attacked the sum by itself, and what is said of a part is said
+    of the whole."""
+    on_outcome = (e for e, _ in parts.evaluation.judged if e.outcome == parts.outcome.column)
+    return sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
 
 
 def repriced(case: Case, costs: Costs) -> Case:
