@@ -303,9 +303,9 @@ def with_options(design: Design, **options: object) -> Design:
 def run_design(design: Design, study: StudyLike, component: str, leads: bool = True) -> tuple[Estimate | None, str]:
     """The design's rows, or why it makes no sense here (a matched design without covariates, say). leads: whether rows
     before the start are asked for."""
-    later = isinstance(design, StaggeredRollout | TripleDifference) and not leads
+    sooner = design.later if isinstance(design, StaggeredRollout | TripleDifference) and not leads else design
     try:
-        found = (design.later if later else design)(study, component)
+        found = sooner(study, component)
     except (NotIdentifiedError, OptionError) as error:
         return None, str(error)
     if not isinstance(found, Estimate):

@@ -70,7 +70,7 @@ def adopting(cs: Sequence[Comparison], path: np.ndarray) -> np.ndarray:
 def serving(cs: Sequence[Comparison], path: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(R,) comparison and group of paths (G,) that serve in any period, and (R, T) when."""
     match = np.stack([c.match for c in cs])
-    of, at = np.nonzero(match.any(axis=2)[:, path])
+    of, at = np.nonzero(np.asarray(match.any(axis=2))[:, path])
     return of, at, match[of, path[at]]
 
 

@@ -144,12 +144,14 @@ class Sums:
         """(B, T) columns of comparisons in (G, C) sums of weights and of weighted changes; the first is nothing, which
         is read where there is no base."""
         column, keys = self._keys(cs)
-        return column, *self._columns(keys, (0, 1))
+        n, total = self._columns(keys, (0, 1))
+        return column, n, total
 
     def heads(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `read`: units that carry weight (however much) and were seen at both periods; and at the base of each."""
         column, keys = self._keys(cs)
-        return column, *(x.round().astype(int) for x in self._columns(keys, (2, 3)))
+        there, at_base = (x.round().astype(int) for x in self._columns(keys, (2, 3)))
+        return column, there, at_base
 
     def _keys(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray]:
         """(B, T) which of some keys (C, 4) each comparison reads in each period, counted from 1, 0 for none: period,
