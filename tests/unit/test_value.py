@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,12 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.programme import value_for_money
 from evalkit.evaluation.value.costs import Costs, Prices
-from evalkit.evaluation.value.lines import acceptable, draw, ratio
+from evalkit.evaluation.value.lines import _verdicts, acceptable, draw, ratio
 from evalkit.inference import stack
 from evalkit.show.words import TIE
+from evalkit.verdicts.evidence import CheckOutcome
+from evalkit.verdicts.rules import decide
+from tests.unit.evidence_cases import NURSE
 
 RATE = 0.035
 
@@ -377,3 +381,18 @@ class TestPeopleSeenOnce:
         line = value_for_money(ek.evaluate(self.trial(untreated=False)), draws=500).table.set_index("name")
         assert "no mix of several components stands beside people with none" in line.loc["programme", "words"]
         assert np.isfinite(line.loc["a", "additional"])
+
+
+@pytest.mark.parametrize(("status", "chosen", "whole"), [
+    ("failed", False, "cannot_tell"), ("passed", True, "cannot_tell"), ("passed", False, None),
+])  # fmt: skip
+def test_a_programme_is_priced_only_where_none_of_it_is_held_back(status: str, chosen: bool, whole: str | None) -> None:
+    part = replace(NURSE, checks=(CheckOutcome("pre_trend", status),))
+    told, programme = [(part, decide(part))], SimpleNamespace(paths=SimpleNamespace(components=(part.component,)))
+    parts = SimpleNamespace(
+        evaluation=SimpleNamespace(judged=told), outcome=SimpleNamespace(column=part.outcome), whole=programme,
+        judged=None if chosen else programme,
+    )  # fmt: skip
+    assert _verdicts(parts).get("programme") == whole
+    parts.whole = None
+    assert _verdicts(parts)["programme"] == told[0][1].verdict, "it is its one component"
