@@ -131,7 +131,7 @@ class ScaledRows:
             code[levels] = np.arange(len(levels))
             mine = Seen(seen.y[rows], seen.n[rows], seen.Z[rows][:, columns], code[seen.level[rows]], len(levels))
             of = Asked(asked.Z[asks][:, columns], code[asked.level[asks]], asked.fixed[asks])
-            key = (self.scale, mine.y.tobytes(), mine.n.tobytes(), mine.level.tobytes(), *_bytes(mine.Z))
+            key = (self.scale, mine.y.tobytes(), mine.n.tobytes(), mine.level.tobytes(), mine.Z.shape, *_bytes(mine.Z))
             yield Part(self.contrast.once(key, partial(fit, self.scale, mine)), of, rows, asks)
 
     @cached_property
