@@ -238,3 +238,9 @@ def test_choices_that_make_no_sense_on_a_scale_are_refused():
             ek.ScaledRollout(**options)
     with pytest.raises(OptionError, match="scale"):
         ek.ScaledRollout(scale="probit")
+
+
+def test_fits_on_one_outcome_with_other_columns_stay_apart():
+    """Two rungs of this draw fit the same rows beside one column more or less, in which nobody differs."""
+    study = ek.synthetic.partnership("young_people", "clean", 2).study
+    assert "scale" in set(ek.evaluate(study.replace(outcomes=study.outcomes[:1])).checks["check"])
