@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -51,7 +51,7 @@ class Memo:
         if keep is not None and not keep(value):
             return value
         own = ref(self)  # a memo that its own watch held would outlive the object it belongs to
-        watch = None if about is None else ref(about, lambda _: _forget(own(), place))
+        watch = None if about is None else ref(about, partial(_forget, own, place))
         return self._kept.setdefault(place, (value, watch))[0]
 
     def __len__(self) -> int:
@@ -61,8 +61,8 @@ class Memo:
         return Memo, ()
 
 
-def _forget(memo: Memo | None, place: tuple[Hashable, int | None]) -> None:
-    if memo is not None:
+def _forget(of: ref[Memo], place: tuple[Hashable, int | None], _: object) -> None:
+    if (memo := of()) is not None:
         memo._kept.pop(place, None)
 
 
