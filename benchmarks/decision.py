@@ -275,7 +275,10 @@ def withheld(draws: int) -> pd.DataFrame:
 def draws_stored(every: pd.DataFrame) -> str:
     """How many draws of each partnership and setting the tables are made of: 'carers 200; pupils 8'."""
     many = every.groupby(["partnership", "setting"])["draw"].nunique().unstack()[list(SETTINGS)]
-    each = {n: f"{row.iloc[0]}" if row.nunique() == 1 else " / ".join(map(str, row)) for n, row in many.iterrows()}
+    each = {
+        n: f"{row.iloc[0]:.0f}" if len(set(row)) == 1 else " / ".join("–" if np.isnan(d) else f"{d:.0f}" for d in row)
+        for n, row in many.iterrows()
+    }
     return "; ".join(f"{name.replace('_', ' ')} {words}" for name, words in each.items())
 
 
