@@ -11,6 +11,7 @@ import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from result_tables import into_readme, markdown
 
 import evalkit as ek
 from evalkit.designs.rollout.scaled import ScaledRollout
-from evalkit.evaluation import attacking, evaluate, rungs
+from evalkit.evaluation import attacking, rungs
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- checks: start -->", "<!-- checks: end -->"
@@ -55,7 +56,7 @@ class Clock:
 
 def spent(make: Callable[[], ek.Study]) -> tuple[float, float]:
     """Seconds in the checks that were added, and in everything else, of one evaluation."""
-    study, clock, module = make(), Clock(), evaluate_module()
+    study, clock, module = make(), Clock(), sys.modules[ek.evaluate.__module__]
     with ExitStack() as stack, warnings.catch_warnings(action="ignore"):
         for owner, name in (*ADDED, *((module, name) for name in IN_EVALUATE)):
             stack.enter_context(patch.object(owner, name, clock.timed(getattr(owner, name))))
@@ -63,13 +64,6 @@ def spent(make: Callable[[], ek.Study]) -> tuple[float, float]:
         begun = time.process_time()
         ek.evaluate(study)
     return clock.seconds, time.process_time() - begun - clock.seconds
-
-
-def evaluate_module() -> object:
-    """The module, not the function of its name."""
-    import sys
-
-    return sys.modules[evaluate.__module__] if callable(evaluate) else evaluate
 
 
 STUDIES: dict[str, Callable[[], ek.Study]] = {

@@ -171,6 +171,19 @@ def test_cells_of_adopters_are_those_of_all_that_have_sign_1(design):
         pd.testing.assert_frame_equal(mine, whole[whole["sign"] == 1].reset_index(drop=True))
 
 
+@pytest.mark.parametrize("design", [d for d in DESIGNS if hasattr(d, "later")], ids=short)
+def test_rows_from_the_start_on_are_those_of_all(design):
+    """The same numbers, refits included, and nothing before the start where something comes after it."""
+    made, whole = study(panel(design)), usual(design)
+    later, since = design.later(made, "a"), whole.labels["event_time"] >= 0
+    mine = whole.select(np.flatnonzero(since))
+    if not (later.labels["event_time"] < 0).any():
+        np.testing.assert_array_equal(later.value, mine.value)
+        np.testing.assert_array_equal(later.replicates.values, mine.replicates.values)
+    after = [each.over(0, 10).to_frame() for each in (later, whole)]
+    pd.testing.assert_frame_equal(*after)
+
+
 @every
 def test_lengths_agree_and_labels_say_what_a_row_is(design):
     made, est = study(panel(design)), usual(design)

@@ -137,8 +137,10 @@ class _Own:
 
     def __matmul__(self, x: np.ndarray) -> np.ndarray:
         """Times x (m, q)."""
-        made = np.empty_like(x) if self.blocks else x
-        for at, block in zip(self.cells, self.blocks, strict=False):
+        if not self.blocks:
+            return x
+        made = np.empty_like(x)
+        for at, block in zip(self.cells, self.blocks, strict=True):
             made[at] = block @ x[at]
         return made
 
