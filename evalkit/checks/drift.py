@@ -33,7 +33,7 @@ GAP = 2
 """Periods before the start that are left out to see whether something had set in just then."""
 SETS_IN = 6
 """Periods before the start at which a late drift sets in."""
-LEVELS: dict[DriftWord, tuple[float, float, float]] = {"shown": (0.05, 0.10, 0.03), "likely": (0.10, 0.10, 0.05)}
+LEVELS: dict[DriftWord, tuple[float, float, float]] = {"shown": (0.05, 0.10, 0.03), "likely": (0.075, 0.10, 0.05)}
 """One-sided p values below which a change counts beside a straight line, beside a late drift, and without the last two
 periods before the start; chosen in simulations (docs/decisions, "Drifts that set in late")."""
 TOO_FEW = "fewer than two places that start it, or two beside them, can be followed before and after"
@@ -123,19 +123,16 @@ def drift_beside(
     reach = _reach(matched(design, study, component), rows, lag, until)
     broken, df = Drift(reach=reach, breakdown=_breakdown(one, reach)), _df(one)
     try:
-        made, states = design.untreated(study, component)
-        begun = Begun.of(made, states, lag, until)
+        begun = Begun.of(*design.untreated(study, component), lag, until)
+        if reason := begun.too_little:
+            return replace(broken, reason=reason)
+        mass = _mass(rows, lag, until)
+        found = shapes(begun.made, begun.shapes(mass.index.to_numpy() - lag), begun.inside)
+        asked = _asked(begun, found, df)
     except NoCovarianceError as nothing:
         return replace(broken, reason=f"{nothing}")
-    if min(begun.arms) < FEWEST:
-        return replace(broken, reason=TOO_FEW)
-    if not begun.long:
-        return replace(broken, reason=NOT_TOLD)
-    mass = _mass(rows, lag, until)
-    found = shapes(made, begun.shapes(mass.index.to_numpy() - lag), begun.inside)
     straight = _straight(found, mass.to_numpy(), df)
     told = broken if straight is None else replace(broken, **straight)
-    asked = _asked(begun, found, df)
     if not asked[0].told:
         return replace(told, reason=asked[0].reason)
     sign = float(np.sign(one.value[0]))
@@ -222,9 +219,12 @@ class Begun:
         return self._most(self.since < -GAP, 2)
 
     @property
-    def long(self) -> bool:
-        """Whether most of it is seen in as many periods as a step, a line, a level and what is left over take."""
-        return self._most(self.inside, 4)
+    def too_little(self) -> str:
+        """Why it cannot be asked: too few clusters, or fewer periods of what starts than a step, a line, a level and
+        what is left over take."""
+        if min(self.arms) < FEWEST:
+            return TOO_FEW
+        return "" if self._most(self.inside, 4) else NOT_TOLD
 
     def _most(self, when: np.ndarray, periods: int) -> bool:
         seen = np.zeros(when.shape, dtype=bool)

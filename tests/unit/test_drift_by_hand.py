@@ -128,6 +128,19 @@ def test_a_drift_of_any_size_leaves_what_stands_beside_it_alone(asked):
             assert added == pytest.approx(0.0, abs=1e-9 * np.sqrt(found.information[drift, drift]))
 
 
+def test_a_place_of_which_nothing_is_inside_takes_no_part(asked):
+    begun, found, values = asked
+    of = begun.made.where[0][0][0]
+    inside = begun.inside & (np.arange(len(begun.inside)) != of)[:, None]
+    without = shapes(begun.made, values, inside).combination((CHANGES[0], LINE), (1.0, 0.0))
+    if not begun.made.groups.lone:  # else a group of places
+        assert len(without.without) == 11
+        one = found.combination((CHANGES[0], LINE), (1.0, 0.0))
+        cluster = begun.made.model.places[0].cluster
+        assert without.value == pytest.approx(one.without[cluster], abs=1e-9)
+    assert math.isfinite(without.value)
+
+
 def test_a_line_that_periods_take_up_is_no_loss_and_nothing_else_is():
     """Where all start, a line of the time since the start is one of periods: a step is still told, the line is not."""
     start = np.array([4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
@@ -311,7 +324,7 @@ def test_rules_of_a_claim():
         assert replace(passed, **weaker).carries == "likely"
     no_leads = replace(passed, step_early=math.nan, either_early=math.nan)
     assert no_leads.carries == "likely" and not no_leads.early
-    for nothing in ({"either": 0.11}, {"either_late": 0.11}, {"either_early": 0.06}, {"either_late": math.nan}):
+    for nothing in ({"either": 0.08}, {"either_late": 0.11}, {"either_early": 0.06}, {"either_late": math.nan}):
         assert replace(passed, step=0.2, **nothing).carries == "nothing"
     assert replace(passed, reason="no").carries == "untested"
 

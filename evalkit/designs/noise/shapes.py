@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.designs.noise.untreated import Place
-from evalkit.designs.noise.weighing import Weighing
+from evalkit.designs.noise.untreated import Place, Untreated
+from evalkit.designs.noise.weighing import NOT_POSITIVE, NoCovarianceError, Weighing
 from evalkit.designs.span import IN_SPAN, TOLERANCE, Span, less, span
 
 MOST_PARTS = 400
@@ -66,18 +66,19 @@ class Shapes:
 
 
 def shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> Shapes:
-    """Shapes (k, C, T) of the groups of a weighing, on the cell-periods `inside` (C, T)."""
+    """Shapes (k, C, T) of the groups of a weighing, on the cell-periods `inside` (C, T); `NoCovarianceError` where the
+    covariance of a cluster, exposed periods included, is not positive definite."""
     places, kept = _with_shapes(made, values, inside)
     P, k = made.model.columns, len(values)
     N, v = np.zeros((P + k, P + k)), np.zeros(P + k)
-    for place in places:
+    for place in places.values():
         N[place.at[:, None], place.at] += place.information[0]
         v[place.at] += place.information[1]
-    size = np.diag(N)[P:].copy()
     whole = span(N[:P, :P])
     S, u = _taken_out(whole, N, v)
     clusters = np.arange(len(made.sums.paths.levels[made.sums.level].names))
-    parts = [part for part in made.parts(clusters % MOST_PARTS) if part]
+    parts = [[g for g in part if g.place in places] for part in made.parts(clusters % MOST_PARTS)]
+    parts = [part for part in parts if part]
     solved: dict[tuple, tuple[Span, np.ndarray]] = {}
     information, score = np.zeros((len(parts), k, k)), np.zeros((len(parts), k))
     for q, gone in enumerate(parts):
@@ -93,25 +94,27 @@ def shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> Shapes:
                 n[place.at[:, None], place.at] -= g.share * place.information[0]
             solved = {key: (less(whole, N[:P, :P], n[:P, :P]), n)}
         information[q], score[q] = _taken_out(*solved[key], left)
-    return Shapes(S, u, information, score, size)
+    return Shapes(S, u, information, score, np.diag(N)[P:].copy())
 
 
-def _with_shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> tuple[list[Place], list[np.ndarray]]:
-    """Places of which every cell-period inside counts as seen, with shapes as further columns, and what each kept."""
-    places, kept = [], []
-    nothing = np.zeros((0, 0))
-    for place, (cell, t) in zip(made.model.places, made.where, strict=True):
+def _with_shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> tuple[dict[int, Place], list[np.ndarray]]:
+    """Places of which every cell-period inside counts as seen, by their number, with shapes as further columns; and
+    which cell-periods of each are inside."""
+    places, kept = {}, []
+    for j, (place, (cell, t)) in enumerate(zip(made.model.places, made.where, strict=True)):
         use, X = inside[cell, t], values[:, cell, t].T
         kept.append(use)
         if use.all() and place.u == len(place.y) and not X.any():
-            places.append(place)
-            continue
-        some = np.flatnonzero(X.any(axis=0))
-        places.append(replace(
-            place, u=int(use.sum()), y=place.y[use], steps=np.hstack([place.steps, X[:, some]])[use],
-            at=np.concatenate([place.at, made.model.columns + some]), level=place.level[use],
-            V=place.V[np.ix_(use, use)], weight=nothing, rows=np.zeros(0, dtype=np.int64),
-        ))  # fmt: skip
+            places[j] = place
+        elif use.any():
+            some = np.flatnonzero(X.any(axis=0))
+            places[j] = replace(
+                place, u=int(use.sum()), y=place.y[use], steps=np.hstack([place.steps, X[:, some]])[use],
+                at=np.concatenate([place.at, made.model.columns + some]), level=place.level[use],
+                V=place.V[np.ix_(use, use)], weight=np.zeros((0, 0)), rows=np.zeros(0, dtype=np.int64),
+            )  # fmt: skip
+    if not Untreated(tuple(places.values()), made.model.columns + len(values), 0).positive:
+        raise NoCovarianceError(NOT_POSITIVE)
     return places, kept
 
 
