@@ -131,29 +131,31 @@ class Weighing:
         return self._made[1]
 
     @cached_property
-    def _places(self) -> tuple[list[Place], list[tuple[np.ndarray, np.ndarray]]]:
-        """Places under people's noise alone, and cell and period of what each holds."""
+    def _places(self) -> tuple[list[Place], list[tuple[np.ndarray, np.ndarray]], bool]:
+        """Places under people's noise alone, cell and period of what each holds, and whether there are enough."""
         columns = self.columns.fewest(self.cells)
         targets = replace(self.targets, cell=self.groups.cell[self.targets.cell])
         places, where = make_places(self.cells, columns, targets)
         if len(places) < 2:
             raise NoCovarianceError(FEW)
         taken = sum(len(np.unique(p.level[: p.u])) for p in places) + columns.count
-        told = self.few and self.groups.lone and self.person is not None
-        if not told and sum(p.u for p in places) - taken < SPARE:
+        enough = sum(p.u for p in places) - taken >= SPARE
+        if not enough and not (self.groups.lone and self.person):
             raise NoCovarianceError(FEW_PERIODS)
-        return places, where
+        return places, where, enough
 
     @cached_property
     def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
         """The model, and cell and period of what each of its places holds."""
-        if self.kept_as is None:
-            return self._make()
-        key = ("model", self.kept_as, self.few, self.sums.level, self.sums.by_path)
-        return self.sums.paths.memo.get(key, self._make, self.sums.values)
+        key = ("model", self.kept_as, self.sums.level, self.sums.by_path)
+        memo, values = self.sums.paths.memo, self.sums.values
+        model, where, enough = self._make() if self.kept_as is None else memo.get(key, self._make, values)
+        if not (enough or self.few):
+            raise NoCovarianceError(FEW_PERIODS)
+        return model, where
 
-    def _make(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
-        places, where = self._places
+    def _make(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]], bool]:
+        places, where, enough = self._places
         shocks = (self.learnt_by or self).shocks
         noise = [p.V + shock_covariance(shocks, *at) for p, at in zip(places, where, strict=True)]
         model = self._untreated(with_noise(places, noise))
@@ -162,7 +164,7 @@ class Weighing:
         more = np.ones(len(places)) if self.groups.lone else unequal(model)
         if (more > 1).any():
             model = self._untreated(tuple(p.scaled(float(m)) for p, m in zip(model.places, more, strict=True)))
-        return model, where
+        return model, where, enough
 
     @property
     def shocks(self) -> np.ndarray:
@@ -176,7 +178,7 @@ class Weighing:
         there is."""
         if self.groups.lone and self.person:
             return np.zeros(len(SHOCKS))
-        places, where = self._places
+        places, where, _ = self._places
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
         places, where = [places[i] for i in some], [where[i] for i in some]
         alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
