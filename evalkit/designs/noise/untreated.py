@@ -20,8 +20,8 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
 
+from evalkit.designs.noise.stretches import Before, Stretch, stretches_of
 from evalkit.designs.span import Span, less, span
 
 RANK = 1e-9
@@ -52,51 +52,50 @@ class Place:
     rows: np.ndarray
 
     @cached_property
-    def root(self) -> np.ndarray:
-        """Lower Cholesky root of the covariance before exposure."""
-        return _root(self.V[: self.u, : self.u])
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Its cell-periods before exposure, by what shares noise; `LinAlgError` where the covariance has no root."""
+        return stretches_of([self.before])[0]
 
-    @cached_property
-    def _levels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indicators (m, q) of the levels, V^-1 times them, and the root of their information."""
-        D = (self.level[: self.u, None] == np.unique(self.level[: self.u])).astype(float)
-        VD = _solve(self.root, D)
-        return D, VD, _root(D.T @ VD)
+    @property
+    def before(self) -> Before:
+        """The place before exposure."""
+        u = self.u
+        return Before(self.V[:u, :u], self.level[:u], self.steps[:u], self.y[:u])
 
     def precision(self, x: np.ndarray) -> np.ndarray:
         """Omega x: V^-1 x with the levels taken out."""
-        _, VD, M = self._levels
-        Vx = _solve(self.root, x)
-        return np.asarray(Vx - VD @ _solve(M, VD.T @ x))
-
-    @cached_property
-    def omega(self) -> np.ndarray:
-        """(m, m) Omega."""
-        _, VD, M = self._levels
-        lower, _ = lapack.dpotri(self.root, lower=1)
-        half = solve_triangular(M, VD.T, lower=True, check_finite=False)
-        return np.asarray(np.tril(lower) + np.tril(lower, -1).T - half.T @ half)
+        return np.concatenate([s.precision(x[s.rows]) for s in self.stretches])
 
     @cached_property
     def whitened(self) -> np.ndarray:
         """(m, p) Omega Z."""
-        return self.precision(self.steps[: self.u])
+        made = np.zeros((self.u, self.steps.shape[1]))
+        for s in self.stretches:
+            made[s.rows, s.at] = s.inverse.T @ s.Z
+        return made
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
         """Z' Omega Z (p, p) and Z' Omega y (p,)."""
-        return self.whitened.T @ self.steps[: self.u], self.whitened.T @ self.y[: self.u]
+        p = self.steps.shape[1]
+        n, v = np.zeros((p, p)), np.zeros(p)
+        for s in self.stretches:
+            n[s.at[:, None], s.at] += s.Z.T @ s.Z
+            v[s.at] += s.Z.T @ s.y
+        return n, v
 
     @cached_property
     def A(self) -> np.ndarray:
         """(m + e, r) weights of each row on this place if the model's columns were known."""
         if not len(self.rows):
             return np.zeros((len(self.y), 0))
-        _, VD, M = self._levels
         across = self.V[: self.u, self.u :] @ self.weight
-        own = (self.level[self.u :, None] == np.unique(self.level[: self.u])).astype(float).T @ self.weight
-        before = -(_solve(self.root, across) + VD @ _solve(M, own - VD.T @ across))
-        return np.vstack([before, self.weight])
+        before = [s.precision(across[s.rows]) + s.of_levels(self._asked_of(s.levels)) for s in self.stretches]
+        return np.vstack([*(-x for x in before), self.weight])
+
+    def _asked_of(self, levels: np.ndarray) -> np.ndarray:
+        """(q, r) weight of levels in the rows, through what is exposed."""
+        return np.asarray((levels[:, None] == self.level[self.u :]).astype(float) @ self.weight)
 
     @cached_property
     def g(self) -> np.ndarray:
@@ -107,9 +106,11 @@ class Place:
         """The same place with a covariance `by` times as large: what was worked out for it is scaled along."""
         if by == 1:
             return self
-        made, (D, VD, M), root = replace(self, V=by * self.V), self._levels, np.sqrt(by)
-        known = {"root": root * self.root, "_levels": (D, VD / by, M / root), "whitened": self.whitened / by}
-        vars(made).update(known, information=tuple(x / by for x in self.information), A=self.A, g=self.g)
+        made, root, known = replace(self, V=by * self.V), float(np.sqrt(by)), vars(self)
+        vars(made)["stretches"] = tuple(s.scaled(root) for s in self.stretches)
+        if "whitened" in known:
+            vars(made)["whitened"] = self.whitened / by
+        vars(made)["information"] = tuple(x / by for x in self.information)
         return made
 
 
@@ -137,14 +138,22 @@ class Untreated:
     def positive(self) -> bool:
         """Whether every place's covariance before exposure has a root."""
         try:
-            return all(np.isfinite(place.root).all() for place in self.places)
+            self.work_out()
         except np.linalg.LinAlgError:
             return False
+        return True
+
+    def work_out(self) -> None:
+        """Work out what there is before exposure of all places at once, which takes less than each by itself."""
+        left = [place for place in self.places if "stretches" not in vars(place)]
+        for place, made in zip(left, stretches_of([place.before for place in left]), strict=True):
+            vars(place)["stretches"] = made
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
         """N (P, P) and v (P,), summed over places."""
         N, v = np.zeros((self.columns, self.columns)), np.zeros(self.columns)
+        self.work_out()
         for place in self.places:
             n, own = place.information
             N[place.at[:, None], place.at] += n
@@ -294,19 +303,6 @@ class Untreated:
             weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
         weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
         return _divided(Ay - G.T @ solver.solve(v), weight), weight
-
-
-def _root(V: np.ndarray) -> np.ndarray:
-    """Lower Cholesky root; `LinAlgError` where there is none. LAPACK itself: there are many small matrices."""
-    root, failed = lapack.dpotrf(V, lower=1, clean=1)
-    if failed:
-        raise np.linalg.LinAlgError("not positive definite")
-    return np.asarray(root)
-
-
-def _solve(root: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """V^-1 x by the lower root of V."""
-    return np.asarray(lapack.dpotrs(root, x, lower=1)[0]) if x.size else np.zeros(x.shape)
 
 
 def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -9,16 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.noise.covariance import (
-    SHOCKS,
-    People,
-    Person,
-    autocovariance,
-    fit_person,
-    shock_covariance,
-    shock_variances,
-    unequal,
-)
+from evalkit.designs.noise.covariance import People, Person, autocovariance, fit_person, unequal
 from evalkit.designs.noise.model import (
     CellMeans,
     Columns,
@@ -29,6 +20,7 @@ from evalkit.designs.noise.model import (
     unit_influence,
     with_noise,
 )
+from evalkit.designs.noise.shocks import SHOCKS, shock_covariance, shock_variances
 from evalkit.designs.noise.untreated import Gone, Place, Untreated
 from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
 from evalkit.designs.rollout.sums import Sums
