@@ -116,7 +116,7 @@ def unequal(model: Untreated) -> np.ndarray:
     inverse, k = model.inverse, len(model.places)
     seen, free, exposed = np.zeros(k), np.zeros(k), np.zeros(k, dtype=int)
     for i, p in enumerate(model.places):
-        seen[i] = sum(float(r @ r) for r in (s.y - s.Z @ model.gamma[p.at[s.at]] for s in p.stretches))
+        seen[i] = p.misses(model.gamma[p.at])
         fitted = (inverse[p.at[:, None], p.at] * p.information[0]).sum()
         free[i] = p.u - sum(len(s.levels) for s in p.stretches) - fitted
         exposed[i] = len(p.y) > p.u

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from evalkit.designs.noise.stretches import Stretch, alike, filled
-from evalkit.designs.noise.untreated import Untreated
+from evalkit.designs.noise.untreated import Place, Untreated
 
 SHOCKS = ((0.95, False), (0.5, False), (0.9, True), (0.0, True))
 """Shocks of places: correlation of neighbouring periods, and whether they are a cell's own or common to a place."""
+TIED = 100.0
+"""Variance of what is common to a place's cells, in units of the rest, up to which it is taken apart."""
 OWN = [i for i, (_, own) in enumerate(SHOCKS) if own]
 COMMON = [i for i, (_, own) in enumerate(SHOCKS) if not own]
 
@@ -25,10 +27,37 @@ def lags(t: np.ndarray) -> np.ndarray:
 def shock_covariance(variances: np.ndarray, cell: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Covariance (m, m) that shocks of these variances, one for each kind, give the cell-periods of a place."""
     lag = lags(t)
-    by_lag = np.zeros((2, int(lag.max(initial=0)) + 1))
+    common, own = _by_lag(variances, int(lag.max(initial=0)) + 1)
+    made = common[lag]
+    if own.any():
+        made += np.where(np.equal.outer(cell, cell), own[lag], 0.0)
+    return np.asarray(made)
+
+
+def _by_lag(variances: np.ndarray, count: int) -> np.ndarray:
+    """(2, count) covariance by lag of what is common to a place, and of what is a cell's own."""
+    made = np.zeros((2, count))
     for variance, (decay, own) in zip(variances, SHOCKS, strict=True):
-        by_lag[int(own)] += variance * decay ** np.arange(by_lag.shape[1])
-    return np.asarray(by_lag[0][lag] + np.where(np.equal.outer(cell, cell), by_lag[1][lag], 0.0))
+        made[int(own)] += variance * decay ** np.arange(count)
+    return made
+
+
+def with_shocks(place: Place, variances: np.ndarray, where: tuple[np.ndarray, np.ndarray], people: bool) -> Place:
+    """The place with shocks of these variances added to its covariance; people: whether that has people's noise, so
+    that what is common to its cells may be taken apart again. where: cell and period of all it holds."""
+    if not variances.any():
+        return place
+    cell, t = where
+    common = variances * [not own for _, own in SHOCKS]
+    own = place.V + shock_covariance(variances - common, cell, t)
+    if not common.any():
+        return replace(place, V=own)
+    periods, when = np.unique(t, return_inverse=True)
+    C = shock_covariance(common, np.zeros_like(periods), periods)
+    F = np.linalg.cholesky(C)[when]
+    V = own + C[when[:, None], when]
+    apart = people and len(periods) < place.u and (F**2).sum(axis=1).max() < TIED * own.diagonal().min()
+    return replace(place, V=V, tie=(own, F) if apart else None)
 
 
 @dataclass(frozen=True, eq=False)

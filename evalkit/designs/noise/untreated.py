@@ -20,6 +20,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from evalkit.designs.noise.stretches import Before, Stretch, stretches_of
 from evalkit.designs.span import Span, less, span
@@ -39,6 +40,8 @@ class Place:
     y: (m + e,) cell means, each cell's less one of its own. steps: (m + e, p) how often each column of the model has
     been passed since the cell's level began, for the columns `at` (p,). level: (m + e,) which level each belongs to.
     V: covariance of all of them. weight: (e, r) of exposed cell-periods in the rows `rows` (r,), of the whole study.
+    tie: of V (m + e, m + e) what falls apart into stretches and F (m + e, q), F F' the rest; None where nothing is to
+    be gained by that.
     """
 
     cluster: int
@@ -50,6 +53,7 @@ class Place:
     V: np.ndarray
     weight: np.ndarray
     rows: np.ndarray
+    tie: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -58,13 +62,24 @@ class Place:
 
     @property
     def before(self) -> Before:
-        """The place before exposure."""
-        u = self.u
-        return Before(self.V[:u, :u], self.level[:u], self.steps[:u], self.y[:u])
+        """The place before exposure, but for what ties its stretches."""
+        u, V = self.u, self.V if self.tie is None else self.tie[0]
+        return Before(V[:u, :u], self.level[:u], self.steps[:u], self.y[:u])
+
+    @cached_property
+    def tied(self) -> np.ndarray | None:
+        """W (m, q): Omega is that of the stretches less W W' (Woodbury 1950), None where nothing ties them."""
+        if self.tie is None:
+            return None
+        F = self.tie[1][: self.u]
+        WF = np.vstack([s.precision(F[s.rows]) for s in self.stretches])
+        root = np.linalg.cholesky(np.eye(F.shape[1]) + F.T @ WF)
+        return np.asarray(solve_triangular(root, WF.T, lower=True, check_finite=False).T)
 
     def precision(self, x: np.ndarray) -> np.ndarray:
         """Omega x: V^-1 x with the levels taken out."""
-        return np.concatenate([s.precision(x[s.rows]) for s in self.stretches])
+        made = np.concatenate([s.precision(x[s.rows]) for s in self.stretches])
+        return made if self.tied is None else made - self.tied @ (self.tied.T @ x)
 
     @cached_property
     def whitened(self) -> np.ndarray:
@@ -72,7 +87,13 @@ class Place:
         made = np.zeros((self.u, self.steps.shape[1]))
         for s in self.stretches:
             made[s.rows, s.at] = s.inverse.T @ s.Z
-        return made
+        return made if self.tied is None else made - self.tied @ self._through[0]
+
+    @cached_property
+    def _through(self) -> tuple[np.ndarray, np.ndarray]:
+        """W' Z (q, p) and W' y (q,)."""
+        assert self.tied is not None
+        return self.tied.T @ self.steps[: self.u], self.tied.T @ self.y[: self.u]
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
@@ -82,16 +103,31 @@ class Place:
         for s in self.stretches:
             n[s.at[:, None], s.at] += s.Z.T @ s.Z
             v[s.at] += s.Z.T @ s.y
-        return n, v
+        if self.tied is None:
+            return n, v
+        WZ, Wy = self._through
+        return n - WZ.T @ WZ, v - WZ.T @ Wy
+
+    def misses(self, gamma: np.ndarray) -> float:
+        """r' Omega r of what columns (p,) leave of the outcomes."""
+        found = sum(float(r @ r) for r in (s.y - s.Z @ gamma[s.at] for s in self.stretches))
+        if self.tied is None:
+            return found
+        WZ, Wy = self._through
+        return found - float(((Wy - WZ @ gamma) ** 2).sum())
 
     @cached_property
     def A(self) -> np.ndarray:
         """(m + e, r) weights of each row on this place if the model's columns were known."""
         if not len(self.rows):
             return np.zeros((len(self.y), 0))
-        across = self.V[: self.u, self.u :] @ self.weight
-        before = [s.precision(across[s.rows]) + s.of_levels(self._asked_of(s.levels)) for s in self.stretches]
-        return np.vstack([*(-x for x in before), self.weight])
+        u, V = self.u, self.V if self.tie is None else self.tie[0]
+        across = V[:u, u:] @ self.weight
+        levels = np.vstack([s.of_levels(self._asked_of(s.levels)) for s in self.stretches])
+        if self.tie is not None:
+            F = self.tie[1]
+            across += F[:u] @ (F[u:].T @ self.weight - F[:u].T @ levels)
+        return np.vstack([-(levels + self.precision(across)), self.weight])
 
     def _asked_of(self, levels: np.ndarray) -> np.ndarray:
         """(q, r) weight of levels in the rows, through what is exposed."""
@@ -106,8 +142,12 @@ class Place:
         """The same place with a covariance `by` times as large: what was worked out for it is scaled along."""
         if by == 1:
             return self
-        made, root, known = replace(self, V=by * self.V), float(np.sqrt(by)), vars(self)
+        root, known = float(np.sqrt(by)), vars(self)
+        tie = None if self.tie is None else (by * self.tie[0], root * self.tie[1])
+        made = replace(self, V=by * self.V, tie=tie)
         vars(made)["stretches"] = tuple(s.scaled(root) for s in self.stretches)
+        if "tied" in known:
+            vars(made)["tied"] = None if self.tied is None else self.tied / root
         if "whitened" in known:
             vars(made)["whitened"] = self.whitened / by
         vars(made)["information"] = tuple(x / by for x in self.information)

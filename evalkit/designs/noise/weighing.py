@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from evalkit.designs.noise.model import (
     unit_influence,
     with_noise,
 )
-from evalkit.designs.noise.shocks import SHOCKS, shock_covariance, shock_variances
+from evalkit.designs.noise.shocks import SHOCKS, shock_covariance, shock_variances, with_shocks
 from evalkit.designs.noise.untreated import Gone, Place, Untreated
 from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
 from evalkit.designs.rollout.sums import Sums
@@ -114,7 +114,7 @@ class Weighing:
         return self._made[0]
 
     @cached_property
-    def _places(self) -> tuple[list[Place], list[tuple[np.ndarray, np.ndarray]]]:
+    def _places(self) -> tuple[Sequence[Place], list[tuple[np.ndarray, np.ndarray]]]:
         """Places under people's noise alone, and cell and period of what each holds."""
         columns = self.columns.fewest(self.cells)
         targets = replace(self.targets, cell=self.groups.cell[self.targets.cell])
@@ -131,8 +131,8 @@ class Weighing:
         """The model, and cell and period of what each of its places holds."""
         places, where = self._places
         shocks = (self.learnt_by or self).shocks
-        noise = [p.V + shock_covariance(shocks, *at) for p, at in zip(places, where, strict=True)]
-        model = self._untreated(with_noise(places, noise))
+        people = self.person is not None
+        model = self._untreated(tuple(with_shocks(p, shocks, at, people) for p, at in zip(places, where, strict=True)))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
         more = np.ones(len(places)) if self.groups.lone else unequal(model)
@@ -154,11 +154,12 @@ class Weighing:
             return np.zeros(len(SHOCKS))
         places, where = self._places
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
-        places, where = [places[i] for i in some], [where[i] for i in some]
+        places, where = tuple(places[i] for i in some), [where[i] for i in some]
         alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
-        norm = [p.V if self.person else shock_covariance(alike, *at) for p, at in zip(places, where, strict=True)]
+        if not self.person:
+            places = with_noise(places, [shock_covariance(alike, *at) for at in where])
         before = [(cell[: p.u], t[: p.u]) for p, (cell, t) in zip(places, where, strict=True)]
-        found = shock_variances(self._untreated(with_noise(places, norm)), before, known=self.person is not None)
+        found = shock_variances(self._untreated(tuple(places)), before, known=self.person is not None)
         if self.person is None and not found.any():
             raise NoCovarianceError(FLAT)
         return found
