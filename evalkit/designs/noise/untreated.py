@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.noise.stretches import Before, Stretch, stretches_of
-from evalkit.designs.span import Span, less, span
+from evalkit.designs.span import Span, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
@@ -155,18 +155,6 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Gone:
-    """A part of a place that is left out: its share, and its own outcomes (m + e,), None for all of the place."""
-
-    place: int
-    share: float = 1.0
-    y: np.ndarray | None = None
-
-    def outcomes(self, place: Place) -> np.ndarray:
-        return place.y if self.y is None else self.y
-
-
-@dataclass(frozen=True, eq=False)
 class Untreated:
     """k weighted sums of effects from all places of a study. columns: P, how many columns the model has."""
 
@@ -212,7 +200,7 @@ class Untreated:
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:
         """For each place (r,) the rows in which its exposed cell-periods can be told."""
-        return self._by_place(self._told(self.solver))
+        return self.by_place(self.told(self.solver))
 
     @cached_property
     def _added(self) -> np.ndarray:
@@ -226,16 +214,17 @@ class Untreated:
     def _edges(self) -> np.ndarray:
         return np.cumsum([0, *(len(p.rows) for p in self.places)])
 
-    def _told(self, solver: Span) -> np.ndarray:
+    def told(self, solver: Span) -> np.ndarray:
         """(m,) the rows of all places, side by side, in which a solver tells their exposed cell-periods."""
         if self.columns * self._edges[-1] > SMALL:
             return np.concatenate([np.asarray(solver.identified(p.g, p.at)) for p in self.places])
         return np.asarray(solver.identified(self._added))
 
-    def _by_place(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    def by_place(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(m,) of the rows of all places, side by side, apart."""
         return tuple(rows[low:high] for low, high in pairwise(self._edges.tolist()))
 
-    def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def sums_of(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
         Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
         for place, told in zip(self.places, kept, strict=True):
@@ -249,7 +238,7 @@ class Untreated:
 
     @cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self._sums(self.kept)
+        return self.sums_of(self.kept)
 
     @cached_property
     def gamma(self) -> np.ndarray:
@@ -260,7 +249,7 @@ class Untreated:
     def value(self) -> np.ndarray:
         """(k,) estimates, NaN where nothing can be told."""
         Ay, G, weight = self.sums
-        return _divided(Ay - G.T @ self.gamma, weight)
+        return divided(Ay - G.T @ self.gamma, weight)
 
     @property
     def weight(self) -> np.ndarray:
@@ -268,7 +257,7 @@ class Untreated:
         return self.sums[2]
 
     @cached_property
-    def _back(self) -> np.ndarray:
+    def back(self) -> np.ndarray:
         """(P, k) N^- G."""
         return self.solver.solve(self.sums[1])
 
@@ -276,7 +265,7 @@ class Untreated:
     def linear(self) -> tuple[tuple[Place, np.ndarray, np.ndarray], ...]:
         """For each place, the rows (r',) that it has a part in and the weights (m + e, r') of its cell-periods in them,
         those of the model's columns included, not yet divided by `weight`."""
-        back, found = self._back, []
+        back, found = self.back, []
         for place, told in zip(self.places, self.kept, strict=True):
             rows = np.union1d(np.flatnonzero(back[place.at].any(axis=0)), place.rows[told])
             L = np.zeros((len(place.y), len(rows)))
@@ -287,12 +276,12 @@ class Untreated:
 
     def vcov(self) -> np.ndarray:
         """(k, k) covariance of the estimates if V is right."""
-        Q = self.sums[1].T @ self._back
+        Q = self.sums[1].T @ self.back
         for place, told in zip(self.places, self.kept, strict=True):
             rows = place.rows[told]
             A = place.A[:, told]
             Q[rows[:, None], rows] += A.T @ place.V @ A
-        return np.asarray(_divided(_divided(Q, self.weight).T, self.weight).T)
+        return np.asarray(divided(divided(Q, self.weight).T, self.weight).T)
 
     def totals(self) -> tuple[np.ndarray, np.ndarray]:
         """Clusters (G,) of the places and the influence (G, k) of each: what it adds to estimate less truth."""
@@ -303,48 +292,9 @@ class Untreated:
             told = self.kept[i]
             own[place.rows[told]] = place.weight[:, told].sum(axis=0)
             out[i] -= own * np.nan_to_num(self.value)
-        return np.array([p.cluster for p in self.places]), _divided(out, self.weight)
-
-    def refits(self, without: Sequence[Sequence[Gone]]) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates and weights (K, k) without each of some parts of places, their exposed cell-periods too; weights
-        are made again under the same covariance."""
-        N, v = self.information
-        values, weights = np.full((len(without), self.k), np.nan), np.zeros((len(without), self.k))
-        solvers: dict[tuple, Span] = {}
-        for i, gone in enumerate(without):
-            left = v.copy()
-            for g in gone:
-                place = self.places[g.place]
-                left[place.at] -= g.share * (place.whitened.T @ g.outcomes(place)[: place.u])
-            key = tuple((g.place, g.share) for g in gone)
-            if key not in solvers:
-                n = N.copy()
-                for g in gone:
-                    place = self.places[g.place]
-                    n[place.at[:, None], place.at] -= g.share * place.information[0]
-                solvers = {key: less(self.solver, N, n)}
-            values[i], weights[i] = self._without(gone, solvers[key], left)
-        return values, weights
-
-    def _without(self, gone: Sequence[Gone], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
-        (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
-        if solver.rank != self.solver.rank:
-            whole = np.concatenate(kept)
-            lost = whole & ~self._told(solver)
-            if lost.any():
-                kept, untold = self._by_place(whole & ~lost), self._by_place(lost)
-                Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
-        for g in gone:
-            place, told = self.places[g.place], kept[g.place]
-            rows = place.rows[told]
-            Ay[rows] -= g.share * (g.outcomes(place) @ place.A[:, told])
-            G[place.at[:, None], rows] -= g.share * place.g[:, told]
-            weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
-        weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
-        return _divided(Ay - G.T @ solver.solve(v), weight), weight
+        return np.array([p.cluster for p in self.places]), divided(out, self.weight)
 
 
-def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+def divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     """x / by along the last axis, NaN where `by` is zero."""
     return np.where(by > 0, x / np.where(by > 0, by, 1.0), np.nan)

@@ -20,8 +20,9 @@ from evalkit.designs.noise.model import (
     unit_influence,
     with_noise,
 )
+from evalkit.designs.noise.refits import Gone, refits
 from evalkit.designs.noise.shocks import SHOCKS, shock_covariance, shock_variances, with_shocks
-from evalkit.designs.noise.untreated import Gone, Place, Untreated
+from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.threads import one_thread
@@ -182,7 +183,7 @@ class Weighing:
             for unit, share in zip(*members, strict=True):
                 y = self.values[unit, at] - self.cells.mean[place.cluster, at[0]]
                 without[codes[unit]].append(Gone(j, share, y))
-        values, weights = self.model.refits(without)
+        values, weights = refits(self.model, without)
         exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
         return Replicates(names, level, values, weights * self.mass, exposed, comparison)
 
