@@ -26,7 +26,7 @@ class Stretch:
     codes `levels` (q,).
 
     inverse: R^-1 (n, n). basis: (n, q) orthonormal, spans R^-1 D. lift: (q, q) L^-1, D' V^-1 D = L L'. Z (n, c),
-    y (n,): columns and outcomes times R^-1, with the basis taken out.
+    y (n,): columns and outcomes times R^-1, with the basis taken out. size: (c,) squared length of columns before that.
     """
 
     rows: slice
@@ -37,6 +37,7 @@ class Stretch:
     lift: np.ndarray
     Z: np.ndarray
     y: np.ndarray
+    size: np.ndarray
 
     def half(self, x: np.ndarray) -> np.ndarray:
         """Omega^(1/2) x: R^-1 x with the levels taken out."""
@@ -54,7 +55,7 @@ class Stretch:
     def scaled(self, root: float) -> Stretch:
         """The same with a covariance `root` squared times as large."""
         shrunk = {name: getattr(self, name) / root for name in ("inverse", "Z", "y")}
-        return replace(self, lift=self.lift * root, **shrunk)
+        return replace(self, lift=self.lift * root, size=self.size / root**2, **shrunk)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,7 @@ def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
     inverse = _inverse_roots(blocks)
     X = inverse @ np.concatenate([X, y, filled(D)], axis=2)
     ZY, RD = X[:, :, : c + 1], X[:, :, c + 1 :]
+    size = (ZY**2).sum(axis=1)
     gram = RD.transpose(0, 2, 1) @ RD
     gram[:, np.arange(q), np.arange(q)] += np.arange(q) >= np.array([[d.shape[1]] for d in D])
     lift = np.linalg.inv(np.linalg.cholesky(gram))
@@ -125,8 +127,9 @@ def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
     for i, ((_, rows), use, (codes, of)) in enumerate(zip(pieces, at, levels, strict=True)):
         n, q = len(of), len(codes)
         yield Stretch(
-            rows, use, codes, inverse[i, :n, :n], basis[i, :n, :q], lift[i, :q, :q], ZY[i, :n, : len(use)], ZY[i, :n, c]
-        )
+            rows, use, codes, inverse[i, :n, :n], basis[i, :n, :q], lift[i, :q, :q], ZY[i, :n, : len(use)],
+            ZY[i, :n, c], size[i, : len(use)],
+        )  # fmt: skip
 
 
 def _inverse_roots(blocks: Sequence[np.ndarray]) -> np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from evalkit.designs.noise.stretches import Before, Stretch, stretches_of
-from evalkit.designs.span import Span, span
+from evalkit.designs.span import TOLERANCE, Span, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
@@ -179,13 +179,17 @@ class Untreated:
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
-        """N (P, P) and v (P,), summed over places."""
-        N, v = np.zeros((self.columns, self.columns)), np.zeros(self.columns)
+        """N (P, P) and v (P,), summed over places; nothing of columns that levels take all but rounding of."""
+        N, v, size = np.zeros((self.columns, self.columns)), np.zeros(self.columns), np.zeros(self.columns)
         self.work_out()
         for place in self.places:
             n, own = place.information
             N[place.at[:, None], place.at] += n
             v[place.at] += own
+            for s in place.stretches:
+                size[place.at[s.at]] += s.size
+        nothing = N.diagonal() <= TOLERANCE * size
+        N[nothing], N[:, nothing], v[nothing] = 0.0, 0.0, 0.0
         return N, v
 
     @cached_property
