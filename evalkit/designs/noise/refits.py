@@ -1,9 +1,9 @@
 """Estimates of an untreated model without parts of it, weights made again under the same covariance.
 
-Without a place whose columns Z have information n = Z' Omega Z, coefficients move by N^- Z~' (I - H)^-1 times its own
-residuals, Z~ = Omega^(1/2) Z and H = Z~ N^- Z~' its leverage (Cook and Weisberg 1982, Residuals and Influence in
-Regression, section 2.2): one small inverse, where making N again takes one of all columns. That is done where the place
-is small and nothing is told by it alone; else everything is worked out anew.
+Without a place whose columns have information n, of all N, and residuals e, coefficients move by -N^- (I - n N^-)^-1
+Z' Omega e (Cook and Weisberg 1982, Residuals and Influence in Regression, section 2.2). With K K' the part of N^- that
+is of its own columns, (I - n N^-)^-1 = I + n K (I - K' n K)^-1 K': one inverse of its columns, where making N again
+takes one of all. That is done where it has few of all columns and tells nothing by itself; else all is worked out anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from evalkit.designs.noise.untreated import RANK, Place, Untreated, divided
 from evalkit.designs.span import Span, less
 
 SURE = 1e6
-"""Trace of (I - H)^-1 up to which nothing is told by a place alone."""
+"""Trace of (I - K' n K)^-1 up to which nothing is told by a place alone."""
+LARGE = 12
+"""Times the cube of a place's columns that the cube of all must come to, so that there is something to gain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +60,23 @@ def _by_leverage(model: Untreated, gone: Sequence[Gone]) -> tuple[np.ndarray, np
     """Columns (c,) of a place, and by how much (c, K) parts of it move coefficients, but for N^-; None where the place
     is large, or tells something that no other tells. gone: parts of one share of one place."""
     place, share = model.places[gone[0].place], gone[0].share
-    s = place.stretches[0]
-    at, u = place.at[s.at], place.u
-    if len(place.stretches) > 1 or place.tie is not None or 3 * u * (u + len(at)) ** 2 > model.columns**3:
+    at, (n, v) = place.at, place.information
+    back = model.inverse[at[:, None], at]
+    kept = np.flatnonzero(back.diagonal() > 0)
+    if LARGE * len(at) ** 3 > model.columns**3 or not len(kept):
         return None
-    rest = np.eye(u) - share * (s.Z @ model.inverse[at[:, None], at] @ s.Z.T)
-    root, failed = lapack.dpotrf(rest, lower=1)
+    K, failed = lapack.dpotrf(back[kept[:, None], kept], lower=1, clean=1)
+    if failed:
+        return None
+    nK = n[:, kept] @ K
+    root, failed = lapack.dpotrf(np.eye(len(kept)) - share * (K.T @ nK[kept]), lower=1)
     inverse, failed = lapack.dpotri(root, lower=1) if not failed else (root, failed)
     if failed or not np.trace(inverse) < SURE:
         return None
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    y = np.stack([s.y if g.y is None else s.half(g.y[:u]) for g in gone], axis=1)
-    return at, share * (s.Z.T @ (inverse @ (y - (s.Z @ model.gamma[at])[:, None])))
+    of = [v if g.y is None else place.whitened.T @ g.y[: place.u] for g in gone]
+    own = share * (np.stack(of, axis=1) - (n @ model.gamma[at])[:, None])
+    return at, own + share * (nK @ (inverse @ (K.T @ own[kept])))
 
 
 def _moved(model: Untreated, gone: Sequence[Gone], moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

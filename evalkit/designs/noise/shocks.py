@@ -24,40 +24,50 @@ def lags(t: np.ndarray) -> np.ndarray:
     return np.abs(t[..., :, None] - t[..., None, :])
 
 
-def shock_covariance(variances: np.ndarray, cell: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Covariance (m, m) that shocks of these variances, one for each kind, give the cell-periods of a place."""
-    lag = lags(t)
-    common, own = _by_lag(variances, int(lag.max(initial=0)) + 1)
-    made = common[lag]
-    if own.any():
-        made += np.where(np.equal.outer(cell, cell), own[lag], 0.0)
-    return np.asarray(made)
+@dataclass(frozen=True, eq=False)
+class Shocks:
+    """Shocks with variances (k,), one for each kind, as covariances (T, T) of periods: common to all cells of a place,
+    and a cell's own."""
+
+    common: np.ndarray
+    own: np.ndarray
+
+    @classmethod
+    def of(cls, variances: np.ndarray, T: int) -> Self:
+        made, lag = np.zeros((2, T, T)), lags(np.arange(T))
+        for variance, (decay, own) in zip(variances, SHOCKS, strict=True):
+            made[int(own)] += variance * decay**lag
+        return cls(*made)
+
+    def covariance(self, cell: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """(m, m) of cell-periods of a place."""
+        return self.common[t[:, None], t] + self.apart(cell, t)
+
+    def apart(self, cell: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """(m, m) of cell-periods of a place by what is the cells' own."""
+        if (cell == cell[0]).all():
+            return self.own[t[:, None], t]
+        made = np.zeros((len(t), len(t)))
+        for at in (np.flatnonzero(cell == c) for c in np.unique(cell)) if self.own.any() else ():
+            made[at[:, None], at] = self.own[t[at, None], t[at]]
+        return made
 
 
-def _by_lag(variances: np.ndarray, count: int) -> np.ndarray:
-    """(2, count) covariance by lag of what is common to a place, and of what is a cell's own."""
-    made = np.zeros((2, count))
-    for variance, (decay, own) in zip(variances, SHOCKS, strict=True):
-        made[int(own)] += variance * decay ** np.arange(count)
-    return made
-
-
-def with_shocks(place: Place, variances: np.ndarray, where: tuple[np.ndarray, np.ndarray], people: bool) -> Place:
-    """The place with shocks of these variances added to its covariance; people: whether that has people's noise, so
-    that what is common to its cells may be taken apart again. where: cell and period of all it holds."""
-    if not variances.any():
+def with_shocks(place: Place, shocks: Shocks, where: tuple[np.ndarray, np.ndarray], people: bool) -> Place:
+    """The place with shocks added to its covariance; people: whether that has people's noise, so that what is common to
+    its cells may be taken apart again. where: cell and period of all it holds."""
+    (cell, t), common = where, shocks.common.any()
+    if not common and not shocks.own.any():
         return place
-    cell, t = where
-    common = variances * [not own for _, own in SHOCKS]
-    own = place.V + shock_covariance(variances - common, cell, t)
-    if not common.any():
+    own = place.V + shocks.apart(cell, t)
+    if not common:
         return replace(place, V=own)
-    periods, when = np.unique(t, return_inverse=True)
-    C = shock_covariance(common, np.zeros_like(periods), periods)
-    F = np.linalg.cholesky(C)[when]
-    V = own + C[when[:, None], when]
-    apart = people and len(periods) < place.u and (F**2).sum(axis=1).max() < TIED * own.diagonal().min()
-    return replace(place, V=V, tie=(own, F) if apart else None)
+    V, periods = own + shocks.common[t[:, None], t], np.unique(t)
+    apart = people and len(periods) < place.u and shocks.common[0, 0] < TIED * own.diagonal().min()
+    if not apart:
+        return replace(place, V=V)
+    F = np.linalg.cholesky(shocks.common[periods[:, None], periods])[np.searchsorted(periods, t)]
+    return replace(place, V=V, tie=(own, F))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from evalkit.designs.noise.model import (
     with_noise,
 )
 from evalkit.designs.noise.refits import Gone, refits
-from evalkit.designs.noise.shocks import SHOCKS, shock_covariance, shock_variances, with_shocks
+from evalkit.designs.noise.shocks import SHOCKS, Shocks, shock_variances, with_shocks
 from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
 from evalkit.designs.rollout.sums import Sums
@@ -131,7 +131,7 @@ class Weighing:
     def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
         """The model, and cell and period of what each of its places holds."""
         places, where = self._places
-        shocks = (self.learnt_by or self).shocks
+        shocks = Shocks.of((self.learnt_by or self).shocks, self.sums.paths.n_periods)
         people = self.person is not None
         model = self._untreated(tuple(with_shocks(p, shocks, at, people) for p, at in zip(places, where, strict=True)))
         if not model.positive:
@@ -156,9 +156,9 @@ class Weighing:
         places, where = self._places
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
         places, where = tuple(places[i] for i in some), [where[i] for i in some]
-        alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
+        alike = Shocks.of(np.full(len(SHOCKS), 1 / len(SHOCKS)), self.sums.paths.n_periods)
         if not self.person:
-            places = with_noise(places, [shock_covariance(alike, *at) for at in where])
+            places = with_noise(places, [alike.covariance(*at) for at in where])
         before = [(cell[: p.u], t[: p.u]) for p, (cell, t) in zip(places, where, strict=True)]
         found = shock_variances(self._untreated(tuple(places)), before, known=self.person is not None)
         if self.person is None and not found.any():
