@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.noise.covariance import (
-    SHOCKS,
-    People,
-    Person,
-    autocovariance,
-    fit_person,
-    shock_covariance,
-    shock_variances,
-    unequal,
-)
+from evalkit.designs.noise.covariance import People, Person, autocovariance, fit_person, unequal
 from evalkit.designs.noise.model import (
     CellMeans,
     Columns,
@@ -29,7 +20,9 @@ from evalkit.designs.noise.model import (
     unit_influence,
     with_noise,
 )
-from evalkit.designs.noise.untreated import Gone, Place, Untreated
+from evalkit.designs.noise.refits import Gone, refits
+from evalkit.designs.noise.shocks import SHOCKS, Shocks, shock_variances, with_shocks
+from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
 from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.designs.threads import one_thread
@@ -131,7 +124,7 @@ class Weighing:
         return self._made[1]
 
     @cached_property
-    def _places(self) -> tuple[list[Place], list[tuple[np.ndarray, np.ndarray]], bool]:
+    def _places(self) -> tuple[Sequence[Place], list[tuple[np.ndarray, np.ndarray]], bool]:
         """Places under people's noise alone, cell and period of what each holds, and whether there are enough."""
         columns = self.columns.fewest(self.cells)
         targets = replace(self.targets, cell=self.groups.cell[self.targets.cell])
@@ -156,9 +149,9 @@ class Weighing:
 
     def _make(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]], bool]:
         places, where, enough = self._places
-        shocks = (self.learnt_by or self).shocks
-        noise = [p.V + shock_covariance(shocks, *at) for p, at in zip(places, where, strict=True)]
-        model = self._untreated(with_noise(places, noise))
+        shocks = Shocks.of((self.learnt_by or self).shocks, self.sums.paths.n_periods)
+        people = self.person is not None
+        model = self._untreated(tuple(with_shocks(p, shocks, at, people) for p, at in zip(places, where, strict=True)))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
         more = np.ones(len(places)) if self.groups.lone else unequal(model)
@@ -180,11 +173,12 @@ class Weighing:
             return np.zeros(len(SHOCKS))
         places, where, _ = self._places
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
-        places, where = [places[i] for i in some], [where[i] for i in some]
-        alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
-        norm = [p.V if self.person else shock_covariance(alike, *at) for p, at in zip(places, where, strict=True)]
+        places, where = tuple(places[i] for i in some), [where[i] for i in some]
+        alike = Shocks.of(np.full(len(SHOCKS), 1 / len(SHOCKS)), self.sums.paths.n_periods)
+        if not self.person:
+            places = with_noise(places, [alike.covariance(*at) for at in where])
         before = [(cell[: p.u], t[: p.u]) for p, (cell, t) in zip(places, where, strict=True)]
-        found = shock_variances(self._untreated(with_noise(places, norm)), before, known=self.person is not None)
+        found = shock_variances(self._untreated(tuple(places)), before, known=self.person is not None)
         if self.person is None and not found.any():
             raise NoCovarianceError(FLAT)
         return found
@@ -196,7 +190,7 @@ class Weighing:
     def replicates(self) -> Replicates:
         """Delete-one-cluster refits, with weights made again under the same working covariance."""
         names = self.sums.paths.levels[self.sums.level].names
-        values, weights = self.model.refits(self.parts())
+        values, weights = refits(self.model, self.parts())
         exposed, comparison = (self._of_clusters(x) for x in self.serving())
         return Replicates(names, self.sums.level, values, weights * self.mass, exposed, comparison)
 
