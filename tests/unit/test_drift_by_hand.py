@@ -12,6 +12,7 @@ from scipy.stats import multivariate_t
 
 import evalkit as ek
 from evalkit.checks.drift import CHANGES, LATE, LINE, Begun, Drift, Fits, drift_beside, larger_of_two
+from evalkit.checks.headline import pre_trend
 from evalkit.checks.matched import matched
 from evalkit.checks.noise import Series, own_noise
 from evalkit.designs.noise.shapes import Shapes, shapes
@@ -384,3 +385,14 @@ def test_covariance_weighs_the_model_by_ten_degrees_of_freedom(asked):
     np.testing.assert_allclose(made.vcov, (10 * np.array(model) + 7 * refits) / 17, rtol=1e-10)
     assert made.df == 17.0
     np.testing.assert_allclose(Fits.of(shapes_of, both, math.inf).vcov, refits, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("slope", "status"), [(0.02, "failed"), (0.03, "passed"), (math.nan, "passed")])
+def test_a_slope_before_the_start_is_a_pre_trend(slope, status):
+    """Of two tests the smaller p counts twice."""
+    rows = replace(DESIGN, base="universal", base_window=1)(study_of(noise(24, 16, 5), np.tile(START, 2)), "a")
+    event = rows.labels["event_time"].to_numpy()
+    leads = rows.select(np.flatnonzero((event < 0) & (event >= -5))).aggregate("event_time").prepared()
+    alone = pre_trend(leads, 1.0, 1e6)
+    assert alone.status == "passed"
+    assert pre_trend(leads, 1.0, 1e6, slope).status == status
