@@ -77,7 +77,7 @@ def test_a_column_that_levels_take_all_of_is_not_told_by_its_rounding() -> None:
 def test_variances_of_shocks_are_those_of_whole_matrices(
     known: bool, ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Minimum norm quadratic estimation with every matrix of all places written out (Rao 1971). ties: none falls apart."""
+    """Minimum norm quadratic estimation with all matrices written out (Rao 1971). ties: no place falls apart."""
     model, where = model_of(tied=False)
     if ties:
         places = tuple(Place(**{**vars_of(p), "V": p.V + 0.2}) for p in model.places)
