@@ -99,22 +99,23 @@ def shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> Shapes:
 
 def _with_shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> tuple[dict[int, Place], list[np.ndarray]]:
     """Places of which every cell-period inside counts as seen, by their number, with shapes as further columns; and
-    which cell-periods of each are inside."""
+    which cell-periods of each are inside, cell by cell."""
     places, kept = {}, []
     for j, (place, (cell, t)) in enumerate(zip(made.model.places, made.where, strict=True)):
-        use, X = np.flatnonzero(inside[cell, t]), values[:, cell, t].T
-        use = use[np.argsort(cell[use], kind="stable")]  # rows of a cell side by side: places fall apart
-        kept.append(use)
+        order, X = np.lexsort((t, cell)), values[:, cell, t].T
+        use = order[inside[cell, t][order]]
         if len(use) == place.u == len(place.y) and not X.any():
-            places[j] = place
+            use, places[j] = np.arange(place.u), place
         elif len(use):
-            some, square = np.flatnonzero(X.any(axis=0)), np.ix_(use, use)
+            tie = None if place.tie is None else (place.tie[0][np.ix_(use, use)], place.tie[1][use])
+            some = np.flatnonzero(X.any(axis=0))
             places[j] = replace(
                 place, u=len(use), y=place.y[use], steps=np.hstack([place.steps, X[:, some]])[use],
                 at=np.concatenate([place.at, made.model.columns + some]), level=place.level[use],
-                V=place.V[square], weight=np.zeros((0, 0)), rows=np.zeros(0, dtype=np.int64),
-                tie=None if place.tie is None else (place.tie[0][square], place.tie[1][use]),
+                V=place.V[np.ix_(use, use)], weight=np.zeros((0, 0)), rows=np.zeros(0, dtype=np.int64),
+                tie=tie,
             )  # fmt: skip
+        kept.append(use)
     if not Untreated(tuple(places.values()), made.model.columns + len(values), 0).positive:
         raise NoCovarianceError(NOT_POSITIVE)
     return places, kept
