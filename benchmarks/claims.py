@@ -34,6 +34,7 @@ from result_tables import into_readme, markdown
 
 import evalkit as ek
 from evalkit.checks.drift import drift_beside
+from evalkit.checks.headline import ALPHA
 from evalkit.verdicts.evidence import Evidence, Verdict
 from evalkit.verdicts.rules import decide
 
@@ -92,7 +93,7 @@ def asked_again(row: dict[str, str]) -> dict[str, object]:
     with all else, and in worlds that are about other checks. The number itself must be what it was."""
     world, seed = row["world"], int(row["draw"])
     kind = {**FALSE, **TRUE}.get(world)
-    if kind is None or kind.touch or kind.region:
+    if kind is None or kind.touch or kind.region or row["pre_trend"] == "failed":
         return draw(world, seed)
     effect = partial(_effect, size=float(row["effect"]), shape=row["shape"]) if row["shape"] else None
     study = kind.draw((zlib.crc32(world.encode()), seed), effect)
@@ -105,6 +106,9 @@ def asked_again(row: dict[str, str]) -> dict[str, object]:
     if found.carries == "untested":
         return draw(world, seed)
     verdict = {"nothing": "cannot_tell", "likely": "likely", "shown": row["without"]}[found.carries]
+    if found.slope < ALPHA / 2:  # the other test of a pre-trend has passed
+        row = {**row, "pre_trend": "failed", "without": "cannot_tell"}
+        verdict = "cannot_tell"
     low, high = found.interval()
     return {**row, "verdict": verdict, "alone": verdict, "carries": found.carries, "drift_low": low,
             "drift_high": high, "breakdown": found.breakdown}  # fmt: skip
@@ -133,6 +137,7 @@ def once_more(*worlds: str) -> None:
     low, high = (pd.to_numeric(rows[c], errors="coerce") for c in ("low", "high"))
     scale = rows["world"].isin([*SCALE_FALSE, *SCALE_TRUE])
     claims = rows["without"].isin(CLAIMS) | rows["alone"].isin(CLAIMS)
+    claims |= rows["pre_trend"].eq("failed") & (low * high > 0)
     gone = rows["world"].isin(worlds) & np.where(scale, low * high > 0, claims)
     rows[~gone].to_csv(FILE, index=False, lineterminator="\n")
     for row in rows[gone].to_dict("records"):

@@ -56,9 +56,10 @@ class Drift:
     step, either: p of a step at the start beside a straight line, and of the larger of step and ramp. step_late,
     either_late: beside a drift that sets in six periods before the start instead. step_early, either_early: beside no
     drift, without the last two periods before the start; NaN where fewer than four come before.
-    straight, std_error, df: the effect with a straight drift taken out, and its t distribution. reach: what a drift of
-    one a period moves the headline by; breakdown: the drift a period at which the headline's interval touches zero,
-    0 where it holds zero. reason: why a step could not be asked for; its p values are then NaN.
+    straight, std_error, df: the effect with a straight drift taken out, and its t distribution. slope: two-sided p of
+    that drift itself, which the periods before the start tell. reach: what a drift of one a period moves the headline
+    by; breakdown: the drift a period at which the headline's interval touches zero, 0 where it holds zero. reason: why
+    a step could not be asked for; its p values are then NaN.
     """
 
     step: float = math.nan
@@ -70,6 +71,7 @@ class Drift:
     straight: float = math.nan
     std_error: float = math.nan
     df: float = math.nan
+    slope: float = math.nan
     reach: float = math.nan
     breakdown: float = math.nan
     reason: str = ""
@@ -312,6 +314,7 @@ class _Straight(TypedDict):
     straight: float
     std_error: float
     df: float
+    slope: float
 
 
 def _straight(found: Shapes, mass: np.ndarray, df: float) -> _Straight | None:
@@ -319,12 +322,14 @@ def _straight(found: Shapes, mass: np.ndarray, df: float) -> _Straight | None:
     error and degrees of freedom. Past the start the line is forecast, not read."""
     if not len(mass):
         return None
-    times = range(LATE + 1, LATE + 1 + len(mass))
-    one = found.combination((*times, LINE), (*(mass / mass.sum()), 0.0))
-    fits = Fits.untold(NOT_TOLD) if one is None else Fits.of(found, [one], df)
+    shapes_of = (*range(LATE + 1, LATE + 1 + len(mass)), LINE)
+    one = found.combination(shapes_of, (*(mass / mass.sum()), 0.0))
+    line = found.combination(shapes_of, (*np.zeros(len(mass)), 1.0))
+    fits, slope = (Fits.untold(NOT_TOLD) if x is None else Fits.of(found, [x], df) for x in (one, line))
     if not fits.told:
         return None
-    return {"straight": float(fits.value[0]), "std_error": math.sqrt(fits.vcov[0, 0]), "df": fits.df}
+    p = 2 * min(slope.p_values(1.0)[0], slope.p_values(-1.0)[0]) if slope.told else math.nan
+    return {"straight": float(fits.value[0]), "std_error": math.sqrt(fits.vcov[0, 0]), "df": fits.df, "slope": p}
 
 
 def _mass(rows: Estimate, lag: int, until: int | None) -> pd.Series:

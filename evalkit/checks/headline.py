@@ -199,11 +199,12 @@ def _side(est: Estimate) -> int:
 # ---------------------------------------------------------------- trends before, and growth of others
 
 
-def pre_trend(leads: Estimate, reach: float, matters: float | None) -> CheckResult:
+def pre_trend(leads: Estimate, reach: float, matters: float | None, slope: float = math.nan) -> CheckResult:
     """Judge event-time rows before the start (universal base).
 
     leads: rows by event time, all before the base. reach: mean event time of the claimed window plus
-    one, over which a drift would have to grow to `matters`.
+    one, over which a drift would have to grow to `matters`. slope: p of a straight line before the start by all that
+    the headline reads, NaN where there is none; of two tests the smaller p counts twice (Bonferroni).
     """
     usable = leads.select(np.flatnonzero(np.isfinite(leads.to_frame()["std_error"].to_numpy())))
     if not len(usable):
@@ -215,7 +216,10 @@ def pre_trend(leads: Estimate, reach: float, matters: float | None) -> CheckResu
     if not np.isfinite(row["std_error"]):
         words = "The earlier periods rest on too few places to judge."
         return CheckResult("pre_trend", "informational", words, *said)
-    if (p := _joint_p(mean, usable)) < ALPHA:
+    p = _joint_p(mean, usable)
+    if math.isfinite(slope):
+        p = min(1.0, 2 * min(p, slope))
+    if p < ALPHA:
         brief = "Before the start the two groups were moving apart"
         return CheckResult("pre_trend", "failed", f"{brief} (p = {p:.3f}).", *said, brief=f"{brief}.")
     power = None if matters is None else _power(usable, row, matters / reach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -182,7 +183,8 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
     claimed = np.unique(events[target.window.holds(events)])
     before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
     early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
-    return checks.pre_trend(early, float(claimed.mean()) + 1 if len(claimed) else 1.0, target.matters)
+    slope = math.nan if by_leads or target.drift is None else target.drift.slope
+    return checks.pre_trend(early, float(claimed.mean()) + 1 if len(claimed) else 1.0, target.matters, slope)
 
 
 def _date_rule(target: Target) -> CheckResult:

@@ -205,6 +205,17 @@ def test_an_effect_is_carried_and_a_drift_is_not():
     assert drifting.interval()[0] < 0 < drifting.interval()[1]
 
 
+def test_the_slope_before_the_start_is_told_whatever_comes_after():
+    """Two-sided p of the line beside an effect that is free at each claimed time."""
+    y, u, start = noise(24, 16, 5) * 0.4, np.arange(16), np.tile(START, 2)
+    since = u - start[:, None]
+    quiet, jumps, falls = (
+        found(study_of(y + more, start), until=6).slope
+        for more in (0.0, 5.0 * (since >= 0), -0.4 * np.minimum(since, 0) * (start < 99)[:, None])
+    )
+    assert jumps == pytest.approx(quiet, abs=1e-6) and quiet > 0.05 and falls < 0.001
+
+
 def test_shocks_and_seasons_that_all_share_change_nothing():
     y = noise(12, 16, 6)
     season = np.tile([0.0, 5.0, -2.0, 9.0], 4)
