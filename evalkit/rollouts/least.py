@@ -72,12 +72,12 @@ def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
 
 
 class System(NamedTuple):
-    """What a component asks of steps: at (P, T) the step that each place takes on the way to each period, `count` of
-    them, and `count` itself for those that nobody takes before a start u (P,); asked (P, count + 1); own, mass: (P,)
+    """What a component asks of steps: at (P, T) the step that each place takes on the way to each period, `n_steps` of
+    them, and `n_steps` itself for those that nobody takes before a start u (P,); asked (P, n_steps + 1); own, mass: (P,)
     own part of the variance, and people and periods that are averaged over."""
 
     at: np.ndarray
-    count: int
+    n_steps: int
     u: np.ndarray
     asked: np.ndarray
     own: np.ndarray
@@ -141,7 +141,7 @@ def information(system: System, i: int) -> np.ndarray:
 @quick
 def gathered(system: System) -> np.ndarray:
     """(count, count) information of all places on steps."""
-    N = np.zeros((system.count, system.count))
+    N = np.zeros((system.n_steps, system.n_steps))
     for i in range(len(system.u)):
         M, at = information(system, i), system.at[i]
         for t in range(1, system.u[i]):
@@ -153,7 +153,7 @@ def gathered(system: System) -> np.ndarray:
 @quick
 def spread(system: System) -> np.ndarray:
     """(P,) what each place adds to the variance."""
-    P, n, m, x = len(system.own), system.count, total(system.mass), np.zeros(system.count + 1)
+    P, n, m, x = len(system.own), system.n_steps, total(system.mass), np.zeros(system.n_steps + 1)
     L, out = np.linalg.cholesky(gathered(system)), np.zeros(P)
     for c in range(n):
         for i in range(P):
@@ -195,7 +195,7 @@ def moments(system: System) -> np.ndarray:
     """(3, P) of each place: what it adds to the variance, and the expected squares of the shift of the estimate
     without it and of its influence; NaN where some place cannot be left out."""
     own, mass, at = system.own, system.mass, system.at
-    P, m, n, out = len(own), total(mass), system.count, np.zeros((3, len(own)))
+    P, m, n, out = len(own), total(mass), system.n_steps, np.zeros((3, len(own)))
     N, asked, x, takers = gathered(system), np.zeros((P, n)), np.zeros(n), np.zeros(n)
     for i in range(P):
         for t in range(1, system.u[i]):
@@ -243,7 +243,7 @@ def without(
 ) -> tuple[np.ndarray, float]:
     """(P,) one for places that can be told without place s, and their mass; the `steps` (count,) then, by the formula
     of Woodbury."""
-    P, n, u, M, at = len(system.own), system.count, system.u[s] - 1, information(system, s), system.at[s]
+    P, n, u, M, at = len(system.own), system.n_steps, system.u[s] - 1, information(system, s), system.at[s]
     told, left, right, rest = np.ones(P), 0.0, np.zeros(n), np.zeros((u, u))
     told[s] = 0.0
     for t in range(u):
