@@ -2,34 +2,38 @@
 leaves of the effect, and the drift that would undo it.
 
 Leads cannot rule out a drift that matters; but a straight drift has no step at the start, however steep it is. Nor has
-one that sets in four periods before; and what is there only beside the last two periods before is no effect.
+one that sets in six periods before; and what is there only beside the last two periods before is no effect. All that
+the headline's untreated model reads is read here too (`evalkit/designs/noise/shapes.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
+import pandas as pd
 from scipy.special import gammaincinv, ndtr, owens_t, stdtr
 
 from evalkit.checks.headline import CheckResult, excludes_zero, first_row
 from evalkit.checks.matched import FEWEST, Matched, Rollout, matched
-from evalkit.checks.steps import Fit, Lines
+from evalkit.designs.noise.shapes import Combination, Shapes, shapes
+from evalkit.designs.noise.weighing import NoCovarianceError, Weighing
 from evalkit.designs.protocol import StudyLike
+from evalkit.designs.rollout.plan import ExposureStates
+from evalkit.designs.threads import one_thread
 from evalkit.inference.estimate import PRIOR_DF, Estimate
 from evalkit.inference.intervals import critical
 from evalkit.vocabulary import DriftWord
 
 RAMP = 4
-"""Periods over which an effect that builds up reaches its size."""
+"""Periods over which an effect that builds up reaches its size, or half of the claimed ones where that is more."""
 GAP = 2
 """Periods before the start that are left out to see whether something had set in just then."""
-SETS_IN = 4
+SETS_IN = 6
 """Periods before the start at which a late drift sets in."""
-LEVELS: dict[DriftWord, tuple[float, float, float]] = {"shown": (0.05, 0.075, 0.05), "likely": (0.10, 0.125, 0.10)}
+LEVELS: dict[DriftWord, tuple[float, float, float]] = {"shown": (0.05, 0.10, 0.03), "likely": (0.075, 0.10, 0.05)}
 """One-sided p values below which a change counts beside a straight line, beside a late drift, and without the last two
 periods before the start; chosen in simulations (docs/decisions, "Drifts that set in late")."""
 TOO_FEW = "fewer than two places that start it, or two beside them, can be followed before and after"
@@ -49,9 +53,9 @@ ONE_CARRIES = "without one place a step can no longer be told from a straight li
 class Drift:
     """What is found beside a straight drift. p values are one-sided, in the headline's direction.
 
-    step, either: p of a step at the start beside a straight line, and of the larger of step and a ramp over four
-    periods. step_late, either_late: beside a drift that sets in four periods before the start instead. step_early,
-    either_early: beside no drift, without the last two periods before the start; NaN where fewer than four come before.
+    step, either: p of a step at the start beside a straight line, and of the larger of step and ramp. step_late,
+    either_late: beside a drift that sets in six periods before the start instead. step_early, either_early: beside no
+    drift, without the last two periods before the start; NaN where fewer than four come before.
     straight, std_error, df: the effect with a straight drift taken out, and its t distribution. reach: what a drift of
     one a period moves the headline by; breakdown: the drift a period at which the headline's interval touches zero,
     0 where it holds zero. reason: why a step could not be asked for; its p values are then NaN.
@@ -100,6 +104,7 @@ class Drift:
         return self.straight - reach, self.straight + reach
 
 
+@one_thread()
 def drift_beside(
     study: StudyLike,
     component: str,
@@ -111,29 +116,27 @@ def drift_beside(
 ) -> Drift:
     """The headline of one component held against a straight drift apart of those that start it.
 
-    rows: the design's rows by cohort and period; one: their average over event times `lag` .. `until`, one row. Each
-    start is compared with those that serve from the first to the last period of its window, which is chosen by what it
-    tells about a step and by no outcome. V = (10 V_model + df V_refits) / (10 + df), df that of the headline's refits.
+    rows: the design's rows by cohort and period; one: their average over event times `lag` .. `until`, one row. Shapes
+    over the time since the start are fitted to all that the untreated model of the design reads up to `until`, whatever
+    the design's weights are. V = (10 V_model + df V_refits) / (10 + df), df that of the headline's refits.
     """
-    found = matched(design, study, component)
-    reach = _reach(found, rows, lag, until)
-    broken = Drift(reach=reach, breakdown=_breakdown(one, reach))
-    df = _df(one)
-    best = found.lines(lag, until)
-    if not best:
-        return replace(broken, reason=NOT_TOLD)
-    lines = Lines(best, found.series, found.noise)
-    if min(int(arm.sum()) for arm in lines.arms) < FEWEST:
-        return replace(broken, reason=TOO_FEW)
-    straight = _straight(found, lag, until, df)
+    reach = _reach(matched(design, study, component), rows, lag, until)
+    broken, df = Drift(reach=reach, breakdown=_breakdown(one, reach)), _df(one)
+    try:
+        begun = Begun.of(*design.untreated(study, component), lag, until)
+        if reason := begun.too_little:
+            return replace(broken, reason=reason)
+        mass = _mass(rows, lag, until)
+        found = shapes(begun.made, begun.shapes(mass.index.to_numpy() - lag), begun.inside)
+        asked = _asked(begun, found, df)
+    except NoCovarianceError as nothing:
+        return replace(broken, reason=f"{nothing}")
+    straight = _straight(found, mass.to_numpy(), df)
     told = broken if straight is None else replace(broken, **straight)
-    asked = _asked(lines, df)
     if not asked[0].told:
         return replace(told, reason=asked[0].reason)
     sign = float(np.sign(one.value[0]))
     p = [fits.p_values(sign) if fits.told else (math.nan, math.nan) for fits in asked]
-    if not lines.early_enough(GAP):
-        p[2] = (math.nan, math.nan)
     (step, either), (step_late, either_late), (step_early, either_early) = p
     return replace(told, step=step, either=either, step_late=step_late, either_late=either_late,
                    step_early=step_early, either_early=either_early)  # fmt: skip
@@ -152,17 +155,92 @@ def drift(one: Estimate, found: Drift) -> CheckResult:
     return CheckResult("drift", "passed", WORDS[found.carries], *said)
 
 
-def _asked(lines: Lines, df: float) -> tuple[Fits, Fits, Fits]:
+CHANGES, LINE, LATE = (0, 1), 2, 3
+"""Where among the shapes step and ramp are, a straight line, and a drift that sets in late; then claimed times."""
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """The groups of an untreated model by the time since an effect may have begun in them.
+
+    since: (C, T) periods, NaN in groups that do not start. inside: (C, T) those up to the last that is claimed, and
+    claimed: how many are. starts: (C,) weight of the exposed of each group in the rows.
+    """
+
+    made: Weighing
+    since: np.ndarray
+    inside: np.ndarray
+    claimed: int
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, made: Weighing, states: ExposureStates, lag: int, until: int | None) -> Begun:
+        on = states.on & states.reach[:, None]
+        paths, T = made.cells.path, on.shape[1]
+        first = np.where(on.any(axis=1), on.argmax(axis=1), T)[paths]
+        since = np.where(first[:, None] < T, np.arange(T) - first[:, None] - float(lag), np.nan)
+        claimed = T - lag if until is None else until - lag + 1
+        starts = np.zeros(len(paths))
+        for place, (cell, t) in zip(made.model.places, made.where, strict=True):
+            there = np.zeros(len(place.y))
+            there[place.u :] = place.weight.sum(axis=1)
+            np.add.at(starts, cell, there * (since[cell, t] < claimed) * (since[cell, t] >= 0))
+        return cls(made, since, ~(since >= claimed), claimed, starts)
+
+    @property
+    def arms(self) -> tuple[int, int]:
+        """Clusters that start, and those that are seen without it while others have it."""
+        places = list(zip(self.made.model.places, self.made.where, strict=True))
+        many = [len(self.made.shares(p.cluster)[0]) if self.made.groups.lone else 1 for p, _ in places]
+        starting = [bool((self.starts[cell] > 0).any()) for _, (cell, _) in places]
+        on = np.zeros(self.since.shape[1], dtype=bool)
+        for place, (_, t) in places:
+            on[t[place.u :]] = True
+        beside = [bool(on[t[: place.u]].any()) for place, (_, t) in places]
+        return int(np.dot(many, starting)), int(np.dot(many, beside))
+
+    def shapes(self, times: np.ndarray) -> np.ndarray:
+        """(4 + E, C, T) step, ramp, straight line, late drift, and each of E times since it may have begun."""
+        since = np.nan_to_num(self.since)
+        starts, after = ~np.isnan(self.since), self.since >= 0
+        over = max(RAMP, self.claimed // 2)
+        ramp = np.where(after, np.minimum((since + 1) / over, 1.0), 0.0)
+        late = np.where(starts, np.maximum(since + SETS_IN, 0.0), 0.0)
+        return np.stack([after.astype(float), ramp, since, late, *((self.since == e).astype(float) for e in times)])
+
+    @property
+    def before_gap(self) -> np.ndarray:
+        """(C, T) without the last two periods before the start."""
+        return self.inside & ~((self.since < 0) & (self.since >= -GAP))
+
+    @property
+    def early(self) -> bool:
+        """Whether most of what starts is seen in two periods or more before the last two."""
+        return self._most(self.since < -GAP, 2)
+
+    @property
+    def too_little(self) -> str:
+        """Why it cannot be asked: too few clusters, or fewer periods of what starts than a step, a line, a level and
+        what is left over take."""
+        if min(self.arms) < FEWEST:
+            return TOO_FEW
+        return "" if self._most(self.inside, 4) else NOT_TOLD
+
+    def _most(self, when: np.ndarray, periods: int) -> bool:
+        seen = np.zeros(when.shape, dtype=bool)
+        for cell, t in self.made.where:
+            seen[cell, t] = True
+        long = (seen & when).sum(axis=1) >= periods
+        return bool(self.starts[long].sum() >= self.starts.sum() / 2 > 0)
+
+
+def _asked(begun: Begun, found: Shapes, df: float) -> tuple[Fits, Fits, Fits]:
     """Step and ramp beside a straight line, beside a drift that sets in late, and without the last two periods."""
-    since = lines.periods()
-    after = since >= 0
-    changes = after.astype(float), np.where(after, np.minimum((since + 1) / RAMP, 1.0), 0.0)
-    late = np.maximum(since + SETS_IN, 0).astype(float)
-    return (
-        Fits.of(lines, changes, (since.astype(float),), lines.inside(), df),
-        Fits.of(lines, changes, (late,), lines.inside(), df),
-        Fits.of(lines, changes, (), lines.inside(GAP), df),
-    )
+    beside_line, beside_late = (Fits.of_changes(found, (drift,), df) for drift in (LINE, LATE))
+    if not begun.early:
+        return beside_line, beside_late, Fits.untold(NOT_TOLD)
+    alone = shapes(begun.made, begun.shapes(np.empty(0))[list(CHANGES)], begun.before_gap)
+    return beside_line, beside_late, Fits.of_changes(alone, (), df)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,13 +258,32 @@ class Fits:
         return not self.reason
 
     @classmethod
-    def of(
-        cls, lines: Lines, changes: Sequence[np.ndarray], drifts: Sequence[np.ndarray], inside: np.ndarray, df: float
-    ) -> Fits:
+    def untold(cls, reason: str) -> Fits:
+        return cls(np.full(1, np.nan), np.full((1, 1), np.nan), math.nan, reason)
+
+    @classmethod
+    def of_changes(cls, found: Shapes, drifts: tuple[int, ...], df: float) -> Fits:
         """Each change beside the drifts; of several changes, those that windows so short can tell from them."""
-        fits = [lines.fit((change, *drifts), inside) for change in changes]
-        kept = [fits[0], *(fit for fit in fits[1:] if fit.told)]
-        return joint(lines, [(fit, (1.0, *(0.0 for _ in drifts))) for fit in kept], df)
+        mix = (1.0, *(0.0 for _ in drifts))
+        step, ramp = (found.combination((change, *drifts), mix) for change in CHANGES)
+        if step is None:
+            return cls.untold(NOT_TOLD)
+        return cls.of(found, [step] if ramp is None else [step, ramp], df)
+
+    @classmethod
+    def of(cls, found: Shapes, asked: list[Combination], df: float) -> Fits:
+        """With moderated covariance: of the noise model, weighed by 10 degrees of freedom, and of the refits without
+        each cluster, by `df`; of the refits alone where the headline's inference needs none."""
+        value = np.array([one.value for one in asked])
+        away = np.array([one.without - one.value for one in asked])
+        if not np.isfinite(away).all():
+            return cls.untold(ONE_CARRIES)
+        Q = away.shape[1]
+        refits = (Q - 1) / Q * away @ away.T
+        if not math.isfinite(df):
+            return cls(value, refits, df)
+        model = np.array([[found.covariance(one, other) for other in asked] for one in asked])
+        return cls(value, (PRIOR_DF * model + df * refits) / (PRIOR_DF + df), PRIOR_DF + df)
 
     def p_values(self, sign: float) -> tuple[float, float]:
         """One-sided p of the first, and of the larger t of both (the first again where it stands alone)."""
@@ -196,28 +293,6 @@ class Fits:
             return (float(stdtr(self.df, -t[0])),) * 2
         rho = float(np.clip(self.vcov[0, 1] / (se[0] * se[1]), -1.0, 1.0))
         return float(stdtr(self.df, -t[0])), larger_of_two(float(t.max()), rho, self.df)
-
-
-def joint(lines: Lines, asked: Sequence[tuple[Fit, Sequence[float]]], df: float) -> Fits:
-    """Combinations of coefficients with moderated covariance: of the noise model, weighed by 10 degrees of freedom, and
-    of the refits without each cluster that is used, by `df`."""
-    nothing = np.full((len(asked), len(asked)), np.nan)
-    if not all(fit.told for fit, _ in asked):
-        return Fits(np.full(len(asked), np.nan), nothing, df, NOT_TOLD)
-    weights = np.array([fit.weights(mix) for fit, mix in asked])
-    value = np.einsum("kct,ct->k", weights, lines.filled)
-    adopt, serve = lines.arms
-    used = adopt | serve
-    away = np.array([fit.without_each(mix)[used] for fit, mix in asked]) - value[:, None]
-    if not np.isfinite(away).all():
-        return Fits(value, nothing, df, ONE_CARRIES)
-    G = int(used.sum())
-    refits = (G - 1) / G * away @ away.T
-    if not math.isfinite(df):
-        return Fits(value, refits, df)
-    T = weights.shape[2]
-    model = np.einsum("act,c,bct->ab", weights @ lines.noise.correlation(T), lines.noise.variance, weights)
-    return Fits(value, (PRIOR_DF * model + df * refits) / (PRIOR_DF + df), PRIOR_DF + df)
 
 
 def larger_of_two(t: float, rho: float, df: float) -> float:
@@ -239,22 +314,24 @@ class _Straight(TypedDict):
     df: float
 
 
-def _straight(found: Matched, lag: int, until: int | None, df: float) -> _Straight | None:
-    """An effect free at each claimed time beside a straight line, averaged by those who start: its number, standard
+def _straight(found: Shapes, mass: np.ndarray, df: float) -> _Straight | None:
+    """An effect free at each claimed time beside a straight line, averaged as in the headline: its number, standard
     error and degrees of freedom. Past the start the line is forecast, not read."""
-    lines = Lines(found.lines(lag, until, longest=True), found.series, found.noise)
-    if not lines.lines:
+    if not len(mass):
         return None
-    since, inside = lines.periods(), lines.inside()
-    heads = np.array([found.series.size[line.cells].sum() for line in lines.lines])
-    times = np.unique(since[inside & (since >= 0)])
-    shapes = [(since == e).astype(float) for e in times]
-    mass = np.array([heads @ (inside & (since == e)).sum(axis=1) for e in times])
-    fit = lines.fit([*shapes, since.astype(float)], inside)
-    fits = joint(lines, [(fit, (*(mass / mass.sum()), 0.0))], df)
+    times = range(LATE + 1, LATE + 1 + len(mass))
+    one = found.combination((*times, LINE), (*(mass / mass.sum()), 0.0))
+    fits = Fits.untold(NOT_TOLD) if one is None else Fits.of(found, [one], df)
     if not fits.told:
         return None
     return {"straight": float(fits.value[0]), "std_error": math.sqrt(fits.vcov[0, 0]), "df": fits.df}
+
+
+def _mass(rows: Estimate, lag: int, until: int | None) -> pd.Series:
+    """What each claimed event time weighs in the headline."""
+    event = rows.labels["event_time"].to_numpy()
+    use = (event >= lag) & (event <= (np.inf if until is None else until)) & (rows.mass > 0) & np.isfinite(rows.value)
+    return pd.Series(rows.mass[use]).groupby(event[use]).sum()
 
 
 def _df(one: Estimate) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from evalkit.checks.headline import CheckResult, excludes_zero, first_row, moved, numbers
 from evalkit.checks.matched import Rollout, matched
-from evalkit.checks.steps import Noise, residuals
+from evalkit.checks.noise import Noise, residuals
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout.sums import over_base
 from evalkit.designs.rollout.triple import TripleDifference

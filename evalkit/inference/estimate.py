@@ -257,7 +257,10 @@ class Estimate(Named):
             return self if len(self) == 1 else None
         time = self.labels["event_time"].to_numpy()
         keep = (time >= first) & (time <= (np.inf if last is None else last))
-        return self.select(np.flatnonzero(keep)).aggregate("simple") if keep.any() else None
+        if not keep.any():
+            return None
+        member, labels = row_labels.grouped(self.labels, "simple", keep)
+        return self.apply(Averaging(member, by_mass=True, total_mass=True), labels)
 
     def apply(self, averaging: Averaging, labels: pd.DataFrame) -> Estimate:
         """Averages of rows, with influence, estimated shares and refits carried along."""

@@ -13,6 +13,8 @@ from scipy.special import stdtr, stdtrit
 from evalkit.errors import OptionError
 
 ROUNDING = 1e-10
+NO_DIRECTION = 1e-12
+"""Share of the largest eigenvalue of a correlation up to which another is rounding."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def correlation(vcov: np.ndarray) -> np.ndarray:
 def _largest_t(vcov: np.ndarray, df: float, draws: int, seed: int) -> np.ndarray:
     """(draws,) max |t| over jointly estimated rows, by seeded draws, with a chi-square divisor for few clusters."""
     values, vectors = np.linalg.eigh(correlation(vcov))
-    root = vectors * np.sqrt(np.maximum(values, 0))
+    values = np.where(values > NO_DIRECTION * values[-1], values, 0.0)  # the root of rounding is no rounding any more
+    root = vectors * np.sqrt(values)
     rng = np.random.default_rng(seed)
     z = np.abs(rng.standard_normal((draws, len(vcov))) @ root.T).max(axis=1)
     if np.isfinite(df):

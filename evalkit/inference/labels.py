@@ -81,9 +81,10 @@ def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[s
     return out
 
 
-def grouped(labels: pd.DataFrame, kind: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Which rows (k, k') are averaged together, and the labels of the averages."""
+def grouped(labels: pd.DataFrame, kind: str, of: np.ndarray | None = None) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which rows (k, k') are averaged together, and the labels of the averages. of: (k,) which are at all."""
     keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
+    keep = keep if of is None else keep & of
     names = [c for c in ("component", "outcome", *GROUPED_BY[kind]) if c in labels]
     kept = np.flatnonzero(keep)
     differ = [c for c in names if len(kept) and not _same(labels[c], kept, np.repeat(kept[:1], len(kept))).all()]

@@ -73,7 +73,7 @@ def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
 
 class System(NamedTuple):
     """What a component asks of steps: at (P, T) the step that each place takes on the way to each period, `n_steps` of
-    them, and `n_steps` itself for those that nobody takes before a start u (P,); asked (P, n_steps + 1); own, mass: (P,)
+    them, and `n_steps` for those that nobody takes before a start u (P,); asked (P, n_steps + 1); own, mass: (P,)
     own part of the variance, and people and periods that are averaged over."""
 
     at: np.ndarray

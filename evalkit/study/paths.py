@@ -278,8 +278,9 @@ class Paths:
     def nested(self, fine: str, coarse: str) -> bool:
         """Whether each group of level `fine` lies within one group of `coarse`."""
         a, b = self.levels[fine].codes, self.levels[coarse].codes
-        pairs = np.unique(np.column_stack([a, b]), axis=0)
-        return len(pairs) == len(np.unique(pairs[:, 0]))
+        one = np.zeros(len(self.levels[fine].names) + 1, dtype=b.dtype)  # the last for those in no group
+        one[a] = b
+        return bool((one[a] == b).all())
 
     def inference_level(self, component: str) -> tuple[str, bool]:
         """Level at which inference for a component is clustered, and whether levels cross.

@@ -91,9 +91,10 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
 
 
 def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
-    """Weaknesses for which no chance is given: failed main checks, and a failed check by people."""
+    """Weaknesses for which no chance is given: failed main checks, and a failed check by people. One place that decides
+    an answer makes it unsure, which its range already says."""
     people = (w for w in weaknesses(evidence) if w.name == "by_people_failed")
-    return (*failed_main_checks(evidence), *people)
+    return (*(w for w in failed_main_checks(evidence) if w.name != "dominant_place"), *people)
 
 
 def claim_ended_by(evidence: Evidence) -> tuple[Weakness, ...]:

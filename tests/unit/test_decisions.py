@@ -250,7 +250,7 @@ def test_negative_money_is_refused_at_the_door() -> None:
     [
         ("pre_trend", "failed", True), ("others_still_growing", "failed", True), ("date_rule", "failed", True),
         ("by_people", "failed", True), ("leave_one_cluster", "informational", False),
-        ("pre_trend", "informational", False),
+        ("pre_trend", "informational", False), ("dominant_place", "failed", False),
     ],
 )  # fmt: skip
 def test_failed_checks_withhold_chances_and_others_do_not(

@@ -11,7 +11,7 @@ import pytest
 import evalkit as ek
 from evalkit import checks
 from evalkit.checks.independence import STARTS, Independence, counted_by, independence
-from evalkit.checks.steps import Noise
+from evalkit.checks.noise import Noise
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.inference import Estimate
 

@@ -233,11 +233,12 @@ def make_places(cells: CellMeans, columns: Columns, targets: Targets) -> tuple[l
     target_of = np.argsort(targets.cell, kind="stable")
     starts = np.searchsorted(targets.cell[target_of], np.arange(len(cells.path) + 1))
     places, where = [], []
+    passed = {p: columns.passed(p) for p in np.unique(cells.path).tolist()}
     edges = np.flatnonzero(np.diff(cells.cluster[by_cluster], prepend=-1, append=-1))
     for low, high in pairwise(edges):
         mine = by_cluster[low:high]
         asked = np.concatenate([target_of[starts[c] : starts[c + 1]] for c in mine])
-        made = _place(cells, columns, mine, targets, asked)
+        made = _place(cells, columns, passed, mine, (targets, asked))
         if made is not None:
             places.append(made[0])
             where.append(made[1])
@@ -245,50 +246,53 @@ def make_places(cells: CellMeans, columns: Columns, targets: Targets) -> tuple[l
 
 
 def _place(
-    cells: CellMeans, columns: Columns, mine: np.ndarray, targets: Targets, asked: np.ndarray
+    cells: CellMeans, columns: Columns, passed: dict[int, tuple], mine: np.ndarray, wanted: tuple[Targets, np.ndarray]
 ) -> tuple[Place, tuple[np.ndarray, np.ndarray]] | None:
+    """The place of the cells `mine`. passed: of each path, what moves it. wanted: targets, and which are of `mine`."""
     path = cells.path[mine]
     free = columns.free[path] & np.isfinite(cells.mean[mine])
     cell, t = np.nonzero(free)
     if not len(cell):
         return None
-    T = free.shape[1]
+    T, u = free.shape[1], len(cell)
     level = mine[cell] * T + columns.level[path[cell], t]
-    exposed = np.unique(targets.cell[asked] * T + targets.period[asked])
+    exposed, rows, weight = _weights(cells, columns, level, wanted)
     of, at = np.divmod(exposed, T)
-    line = np.searchsorted(mine, of)
-    told = np.isfinite(cells.mean[of, at]) & np.isin(of * T + columns.level[cells.path[of], at], level)
-    of, at, line, exposed = of[told], at[told], line[told], exposed[told]
-    rows, weight = _weights(targets, asked, exposed, T)
-    cell_all, t_all = np.concatenate([cell, line]), np.concatenate([t, at])
+    cell, t = np.concatenate([cell, np.searchsorted(mine, of)]), np.concatenate([t, at])
+    level = np.concatenate([level, of * T + columns.level[cells.path[of], at]])
     first = np.where(free.any(axis=1), cells.mean[mine, free.argmax(axis=1)], 0.0)
-    y = cells.mean[mine[cell_all], t_all] - first[cell_all]
-    passed = [columns.passed(int(p)) for p in path]
-    used = np.unique(np.concatenate([own for own, _ in passed]))
-    steps = np.zeros((len(y), len(used)))
-    for c, (own, each) in enumerate(passed):
-        here = np.flatnonzero(cell_all == c)
-        steps[np.ix_(here, np.searchsorted(used, own))] = each[t_all[here]]
+    y = cells.mean[mine[cell], t] - first[cell]
+    moved = [passed[p] for p in path.tolist()]
+    used = np.unique(np.concatenate([own for own, _ in moved])) if len(mine) > 1 else moved[0][0]
+    steps, V = np.zeros((len(y), len(used))), np.zeros((len(y), len(y)))
+    for c, (own, each) in enumerate(moved):
+        here = np.flatnonzero(cell == c)
+        steps[here[:, None], np.searchsorted(used, own)] = each[t[here]]
+        V[here[:, None], here] = cells.noise[mine[c]][t[here, None], t[here]]
     some = steps.any(axis=0)
-    used, steps = used[some], steps[:, some]
-    V = np.zeros((len(y), len(y)))
-    for c in range(len(mine)):
-        here = np.flatnonzero(cell_all == c)
-        V[here[:, None], here] = cells.noise[mine[c]][t_all[here][:, None], t_all[here]]
-    levels = np.concatenate([level, of * T + columns.level[cells.path[of], at]])
-    place = Place(int(cells.cluster[mine[0]]), len(cell), y, steps, used, levels, V, weight, rows)
-    return place, (mine[cell_all], t_all)
+    place = Place(int(cells.cluster[mine[0]]), u, y, steps[:, some], used[some], level, V, weight, rows)
+    return place, (mine[cell], t)
 
 
-def _weights(targets: Targets, asked: np.ndarray, exposed: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (r,) that the place has a part in, and (e, r) weights of its exposed cell-periods."""
+def _weights(
+    cells: CellMeans, columns: Columns, level: np.ndarray, wanted: tuple[Targets, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Exposed cell-periods (e,) of a place that are seen on one of its levels, rows (r,) that it has a part in, and the
+    weights (e, r) of the former in the latter."""
+    (targets, asked), T = wanted, cells.mean.shape[1]
+    if not len(asked):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0))
     key = targets.cell[asked] * T + targets.period[asked]
+    exposed = np.unique(key)
+    of, at = np.divmod(exposed, T)
+    told = np.isfinite(cells.mean[of, at]) & np.isin(of * T + columns.level[cells.path[of], at], level)
+    exposed = exposed[told]
     there = np.isin(key, exposed)
     asked, key = asked[there], key[there]
     rows, column = np.unique(targets.row[asked], return_inverse=True)
     weight = np.zeros((len(exposed), len(rows)))
     np.add.at(weight, (np.searchsorted(exposed, key), column), targets.weight[asked])
-    return rows, weight
+    return exposed, rows, weight
 
 
 def with_noise(places: Sequence[Place], noise: Sequence[np.ndarray]) -> tuple[Place, ...]:

@@ -20,9 +20,10 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import solve_triangular
 
-from evalkit.designs.span import Span, less, span
+from evalkit.designs.noise.stretches import Before, Stretch, stretches_of
+from evalkit.designs.span import TOLERANCE, Span, span
 
 RANK = 1e-9
 """Relative size of what is left of a column below which it is a combination of others."""
@@ -39,6 +40,8 @@ class Place:
     y: (m + e,) cell means, each cell's less one of its own. steps: (m + e, p) how often each column of the model has
     been passed since the cell's level began, for the columns `at` (p,). level: (m + e,) which level each belongs to.
     V: covariance of all of them. weight: (e, r) of exposed cell-periods in the rows `rows` (r,), of the whole study.
+    tie: of V (m + e, m + e) what falls apart into stretches and F (m + e, q), F F' the rest; None where nothing is to
+    be gained by that.
     """
 
     cluster: int
@@ -50,53 +53,85 @@ class Place:
     V: np.ndarray
     weight: np.ndarray
     rows: np.ndarray
+    tie: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
-    def root(self) -> np.ndarray:
-        """Lower Cholesky root of the covariance before exposure."""
-        return _root(self.V[: self.u, : self.u])
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Its cell-periods before exposure, by what shares noise; `LinAlgError` where the covariance has no root."""
+        return stretches_of([self.before])[0]
+
+    @property
+    def before(self) -> Before:
+        """The place before exposure, but for what ties its stretches."""
+        u, V = self.u, self.V if self.tie is None else self.tie[0]
+        return Before(V[:u, :u], self.level[:u], self.steps[:u], self.y[:u])
 
     @cached_property
-    def _levels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indicators (m, q) of the levels, V^-1 times them, and the root of their information."""
-        D = (self.level[: self.u, None] == np.unique(self.level[: self.u])).astype(float)
-        VD = _solve(self.root, D)
-        return D, VD, _root(D.T @ VD)
+    def tied(self) -> np.ndarray | None:
+        """W (m, q): Omega is that of the stretches less W W' (Woodbury 1950), None where nothing ties them."""
+        if self.tie is None:
+            return None
+        F = self.tie[1][: self.u]
+        WF = np.vstack([s.precision(F[s.rows]) for s in self.stretches])
+        root = np.linalg.cholesky(np.eye(F.shape[1]) + F.T @ WF)
+        return np.asarray(solve_triangular(root, WF.T, lower=True, check_finite=False).T)
 
     def precision(self, x: np.ndarray) -> np.ndarray:
         """Omega x: V^-1 x with the levels taken out."""
-        _, VD, M = self._levels
-        Vx = _solve(self.root, x)
-        return np.asarray(Vx - VD @ _solve(M, VD.T @ x))
-
-    @cached_property
-    def omega(self) -> np.ndarray:
-        """(m, m) Omega."""
-        _, VD, M = self._levels
-        lower, _ = lapack.dpotri(self.root, lower=1)
-        half = solve_triangular(M, VD.T, lower=True, check_finite=False)
-        return np.asarray(np.tril(lower) + np.tril(lower, -1).T - half.T @ half)
+        made = np.concatenate([s.precision(x[s.rows]) for s in self.stretches])
+        return made if self.tied is None else made - self.tied @ (self.tied.T @ x)
 
     @cached_property
     def whitened(self) -> np.ndarray:
         """(m, p) Omega Z."""
-        return self.precision(self.steps[: self.u])
+        made = np.zeros((self.u, self.steps.shape[1]))
+        for s in self.stretches:
+            made[s.rows, s.at] = s.inverse.T @ s.Z
+        return made if self.tied is None else made - self.tied @ self._through[0]
+
+    @cached_property
+    def _through(self) -> tuple[np.ndarray, np.ndarray]:
+        """W' Z (q, p) and W' y (q,)."""
+        assert self.tied is not None
+        return self.tied.T @ self.steps[: self.u], self.tied.T @ self.y[: self.u]
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
         """Z' Omega Z (p, p) and Z' Omega y (p,)."""
-        return self.whitened.T @ self.steps[: self.u], self.whitened.T @ self.y[: self.u]
+        p = self.steps.shape[1]
+        n, v = np.zeros((p, p)), np.zeros(p)
+        for s in self.stretches:
+            n[s.at[:, None], s.at] += s.Z.T @ s.Z
+            v[s.at] += s.Z.T @ s.y
+        if self.tied is None:
+            return n, v
+        WZ, Wy = self._through
+        return n - WZ.T @ WZ, v - WZ.T @ Wy
+
+    def misses(self, gamma: np.ndarray) -> float:
+        """r' Omega r of what columns (p,) leave of the outcomes."""
+        found = sum(float(r @ r) for r in (s.y - s.Z @ gamma[s.at] for s in self.stretches))
+        if self.tied is None:
+            return found
+        WZ, Wy = self._through
+        return found - float(((Wy - WZ @ gamma) ** 2).sum())
 
     @cached_property
     def A(self) -> np.ndarray:
         """(m + e, r) weights of each row on this place if the model's columns were known."""
         if not len(self.rows):
             return np.zeros((len(self.y), 0))
-        _, VD, M = self._levels
-        across = self.V[: self.u, self.u :] @ self.weight
-        own = (self.level[self.u :, None] == np.unique(self.level[: self.u])).astype(float).T @ self.weight
-        before = -(_solve(self.root, across) + VD @ _solve(M, own - VD.T @ across))
-        return np.vstack([before, self.weight])
+        u, V = self.u, self.V if self.tie is None else self.tie[0]
+        across = V[:u, u:] @ self.weight
+        levels = np.vstack([s.of_levels(self._asked_of(s.levels)) for s in self.stretches])
+        if self.tie is not None:
+            F = self.tie[1]
+            across += F[:u] @ (F[u:].T @ self.weight - F[:u].T @ levels)
+        return np.vstack([-(levels + self.precision(across)), self.weight])
+
+    def _asked_of(self, levels: np.ndarray) -> np.ndarray:
+        """(q, r) weight of levels in the rows, through what is exposed."""
+        return np.asarray((levels[:, None] == self.level[self.u :]).astype(float) @ self.weight)
 
     @cached_property
     def g(self) -> np.ndarray:
@@ -107,22 +142,16 @@ class Place:
         """The same place with a covariance `by` times as large: what was worked out for it is scaled along."""
         if by == 1:
             return self
-        made, (D, VD, M), root = replace(self, V=by * self.V), self._levels, np.sqrt(by)
-        known = {"root": root * self.root, "_levels": (D, VD / by, M / root), "whitened": self.whitened / by}
-        vars(made).update(known, information=tuple(x / by for x in self.information), A=self.A, g=self.g)
+        root, known = float(np.sqrt(by)), vars(self)
+        tie = None if self.tie is None else (by * self.tie[0], root * self.tie[1])
+        made = replace(self, V=by * self.V, tie=tie)
+        vars(made)["stretches"] = tuple(s.scaled(root) for s in self.stretches)
+        if "tied" in known:
+            vars(made)["tied"] = None if self.tied is None else self.tied / root
+        if "whitened" in known:
+            vars(made)["whitened"] = self.whitened / by
+        vars(made)["information"] = tuple(x / by for x in self.information)
         return made
-
-
-@dataclass(frozen=True, eq=False)
-class Gone:
-    """A part of a place that is left out: its share, and its own outcomes (m + e,), None for all of the place."""
-
-    place: int
-    share: float = 1.0
-    y: np.ndarray | None = None
-
-    def outcomes(self, place: Place) -> np.ndarray:
-        return place.y if self.y is None else self.y
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,18 +166,30 @@ class Untreated:
     def positive(self) -> bool:
         """Whether every place's covariance before exposure has a root."""
         try:
-            return all(np.isfinite(place.root).all() for place in self.places)
+            self.work_out()
         except np.linalg.LinAlgError:
             return False
+        return True
+
+    def work_out(self) -> None:
+        """Work out what there is before exposure of all places at once, which takes less than each by itself."""
+        left = [place for place in self.places if "stretches" not in vars(place)]
+        for place, made in zip(left, stretches_of([place.before for place in left]), strict=True):
+            vars(place)["stretches"] = made
 
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
-        """N (P, P) and v (P,), summed over places."""
-        N, v = np.zeros((self.columns, self.columns)), np.zeros(self.columns)
+        """N (P, P) and v (P,), summed over places; nothing of columns that levels take all but rounding of."""
+        N, v, size = np.zeros((self.columns, self.columns)), np.zeros(self.columns), np.zeros(self.columns)
+        self.work_out()
         for place in self.places:
             n, own = place.information
             N[place.at[:, None], place.at] += n
             v[place.at] += own
+            for s in place.stretches:
+                size[place.at[s.at]] += s.size
+        nothing = N.diagonal() <= TOLERANCE * size
+        N[nothing], N[:, nothing], v[nothing] = 0.0, 0.0, 0.0
         return N, v
 
     @cached_property
@@ -163,7 +204,7 @@ class Untreated:
     @cached_property
     def kept(self) -> tuple[np.ndarray, ...]:
         """For each place (r,) the rows in which its exposed cell-periods can be told."""
-        return self._by_place(self._told(self.solver))
+        return self.by_place(self.told(self.solver))
 
     @cached_property
     def _added(self) -> np.ndarray:
@@ -177,16 +218,17 @@ class Untreated:
     def _edges(self) -> np.ndarray:
         return np.cumsum([0, *(len(p.rows) for p in self.places)])
 
-    def _told(self, solver: Span) -> np.ndarray:
+    def told(self, solver: Span) -> np.ndarray:
         """(m,) the rows of all places, side by side, in which a solver tells their exposed cell-periods."""
         if self.columns * self._edges[-1] > SMALL:
             return np.concatenate([np.asarray(solver.identified(p.g, p.at)) for p in self.places])
         return np.asarray(solver.identified(self._added))
 
-    def _by_place(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    def by_place(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(m,) of the rows of all places, side by side, apart."""
         return tuple(rows[low:high] for low, high in pairwise(self._edges.tolist()))
 
-    def _sums(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def sums_of(self, kept: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A'y (k,), G (P, k) and weights (k,) of what can be told."""
         Ay, G, weight = np.zeros(self.k), np.zeros((self.columns, self.k)), np.zeros(self.k)
         for place, told in zip(self.places, kept, strict=True):
@@ -200,7 +242,7 @@ class Untreated:
 
     @cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self._sums(self.kept)
+        return self.sums_of(self.kept)
 
     @cached_property
     def gamma(self) -> np.ndarray:
@@ -211,7 +253,7 @@ class Untreated:
     def value(self) -> np.ndarray:
         """(k,) estimates, NaN where nothing can be told."""
         Ay, G, weight = self.sums
-        return _divided(Ay - G.T @ self.gamma, weight)
+        return divided(Ay - G.T @ self.gamma, weight)
 
     @property
     def weight(self) -> np.ndarray:
@@ -219,7 +261,7 @@ class Untreated:
         return self.sums[2]
 
     @cached_property
-    def _back(self) -> np.ndarray:
+    def back(self) -> np.ndarray:
         """(P, k) N^- G."""
         return self.solver.solve(self.sums[1])
 
@@ -227,7 +269,7 @@ class Untreated:
     def linear(self) -> tuple[tuple[Place, np.ndarray, np.ndarray], ...]:
         """For each place, the rows (r',) that it has a part in and the weights (m + e, r') of its cell-periods in them,
         those of the model's columns included, not yet divided by `weight`."""
-        back, found = self._back, []
+        back, found = self.back, []
         for place, told in zip(self.places, self.kept, strict=True):
             rows = np.union1d(np.flatnonzero(back[place.at].any(axis=0)), place.rows[told])
             L = np.zeros((len(place.y), len(rows)))
@@ -238,12 +280,12 @@ class Untreated:
 
     def vcov(self) -> np.ndarray:
         """(k, k) covariance of the estimates if V is right."""
-        Q = self.sums[1].T @ self._back
+        Q = self.sums[1].T @ self.back
         for place, told in zip(self.places, self.kept, strict=True):
             rows = place.rows[told]
             A = place.A[:, told]
             Q[rows[:, None], rows] += A.T @ place.V @ A
-        return np.asarray(_divided(_divided(Q, self.weight).T, self.weight).T)
+        return np.asarray(divided(divided(Q, self.weight).T, self.weight).T)
 
     def totals(self) -> tuple[np.ndarray, np.ndarray]:
         """Clusters (G,) of the places and the influence (G, k) of each: what it adds to estimate less truth."""
@@ -254,61 +296,9 @@ class Untreated:
             told = self.kept[i]
             own[place.rows[told]] = place.weight[:, told].sum(axis=0)
             out[i] -= own * np.nan_to_num(self.value)
-        return np.array([p.cluster for p in self.places]), _divided(out, self.weight)
-
-    def refits(self, without: Sequence[Sequence[Gone]]) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates and weights (K, k) without each of some parts of places, their exposed cell-periods too; weights
-        are made again under the same covariance."""
-        N, v = self.information
-        values, weights = np.full((len(without), self.k), np.nan), np.zeros((len(without), self.k))
-        solvers: dict[tuple, Span] = {}
-        for i, gone in enumerate(without):
-            left = v.copy()
-            for g in gone:
-                place = self.places[g.place]
-                left[place.at] -= g.share * (place.whitened.T @ g.outcomes(place)[: place.u])
-            key = tuple((g.place, g.share) for g in gone)
-            if key not in solvers:
-                n = N.copy()
-                for g in gone:
-                    place = self.places[g.place]
-                    n[place.at[:, None], place.at] -= g.share * place.information[0]
-                solvers = {key: less(self.solver, N, n)}
-            values[i], weights[i] = self._without(gone, solvers[key], left)
-        return values, weights
-
-    def _without(self, gone: Sequence[Gone], solver: Span, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The estimates by a solver, and by v (P,), without the parts that are gone from both."""
-        (Ay, G, weight), kept = (x.copy() for x in self.sums), self.kept
-        if solver.rank != self.solver.rank:
-            whole = np.concatenate(kept)
-            lost = whole & ~self._told(solver)
-            if lost.any():
-                kept, untold = self._by_place(whole & ~lost), self._by_place(lost)
-                Ay, G, weight = (x - y for x, y in zip((Ay, G, weight), self._sums(untold), strict=True))
-        for g in gone:
-            place, told = self.places[g.place], kept[g.place]
-            rows = place.rows[told]
-            Ay[rows] -= g.share * (g.outcomes(place) @ place.A[:, told])
-            G[place.at[:, None], rows] -= g.share * place.g[:, told]
-            weight[rows] -= g.share * place.weight[:, told].sum(axis=0)
-        weight = np.where(weight > RANK * np.maximum(self.weight, RANK), weight, 0.0)
-        return _divided(Ay - G.T @ solver.solve(v), weight), weight
+        return np.array([p.cluster for p in self.places]), divided(out, self.weight)
 
 
-def _root(V: np.ndarray) -> np.ndarray:
-    """Lower Cholesky root; `LinAlgError` where there is none. LAPACK itself: there are many small matrices."""
-    root, failed = lapack.dpotrf(V, lower=1, clean=1)
-    if failed:
-        raise np.linalg.LinAlgError("not positive definite")
-    return np.asarray(root)
-
-
-def _solve(root: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """V^-1 x by the lower root of V."""
-    return np.asarray(lapack.dpotrs(root, x, lower=1)[0]) if x.size else np.zeros(x.shape)
-
-
-def _divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+def divided(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     """x / by along the last axis, NaN where `by` is zero."""
     return np.where(by > 0, x / np.where(by > 0, by, 1.0), np.nan)

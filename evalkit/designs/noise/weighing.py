@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.noise.covariance import (
-    SHOCKS,
-    People,
-    Person,
-    autocovariance,
-    fit_person,
-    shock_covariance,
-    shock_variances,
-    unequal,
-)
+from evalkit.designs.noise.covariance import People, Person, autocovariance, fit_person, unequal
 from evalkit.designs.noise.model import (
     CellMeans,
     Columns,
@@ -29,9 +20,11 @@ from evalkit.designs.noise.model import (
     unit_influence,
     with_noise,
 )
-from evalkit.designs.noise.untreated import Gone, Place, Untreated
+from evalkit.designs.noise.refits import Gone, refits
+from evalkit.designs.noise.shocks import SHOCKS, Shocks, shock_variances, with_shocks
+from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.rollout.rows import by_path_source, cell_table, rows_of
-from evalkit.designs.rollout.sums import Sums
+from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.designs.threads import one_thread
 from evalkit.errors import EvalkitError
 from evalkit.inference.estimate import Estimate
@@ -86,7 +79,9 @@ def less_mean(sums: Sums) -> np.ndarray:
 class Weighing:
     """k rows of one component. columns: what moves cells without it. targets: shares of exposed cell-periods in the
     rows, by cell of `sums`. mass: (k,) of each row where all of it can be told. learnt_by: of which weighing it takes
-    the shocks of places, None for its own; key: what it is kept under with them, None where they are not kept."""
+    the shocks of places, None for its own; key: what these are kept under, and kept_as: what the model is, None where
+    they are not kept. few: whether the covariance of people, where each is a cluster, is enough however few the paths.
+    """
 
     component: str
     sums: Sums
@@ -95,6 +90,8 @@ class Weighing:
     mass: np.ndarray
     key: Hashable = None
     learnt_by: Weighing | None = None
+    kept_as: Hashable = None
+    few: bool = False
 
     @cached_property
     def groups(self) -> Groups:
@@ -121,32 +118,46 @@ class Weighing:
         """The untreated model with people's noise, and shocks of places where they can be seen."""
         return self._made[0]
 
+    @property
+    def where(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Group and period of the cell-periods of each place of the model."""
+        return self._made[1]
+
     @cached_property
-    def _places(self) -> tuple[list[Place], list[tuple[np.ndarray, np.ndarray]]]:
-        """Places under people's noise alone, and cell and period of what each holds."""
+    def _places(self) -> tuple[Sequence[Place], list[tuple[np.ndarray, np.ndarray]], bool]:
+        """Places under people's noise alone, cell and period of what each holds, and whether there are enough."""
         columns = self.columns.fewest(self.cells)
         targets = replace(self.targets, cell=self.groups.cell[self.targets.cell])
         places, where = make_places(self.cells, columns, targets)
         if len(places) < 2:
             raise NoCovarianceError(FEW)
         taken = sum(len(np.unique(p.level[: p.u])) for p in places) + columns.count
-        if sum(p.u for p in places) - taken < SPARE:
+        enough = sum(p.u for p in places) - taken >= SPARE
+        if not enough and not (self.groups.lone and self.person):
             raise NoCovarianceError(FEW_PERIODS)
-        return places, where
+        return places, where, enough
 
     @cached_property
     def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
         """The model, and cell and period of what each of its places holds."""
-        places, where = self._places
-        shocks = (self.learnt_by or self).shocks
-        noise = [p.V + shock_covariance(shocks, *at) for p, at in zip(places, where, strict=True)]
-        model = self._untreated(with_noise(places, noise))
+        key = ("model", self.kept_as, self.sums.level, self.sums.by_path)
+        memo, values = self.sums.paths.memo, self.sums.values
+        model, where, enough = self._make() if self.kept_as is None else memo.get(key, self._make, values)
+        if not (enough or self.few):
+            raise NoCovarianceError(FEW_PERIODS)
+        return model, where
+
+    def _make(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]], bool]:
+        places, where, enough = self._places
+        shocks = Shocks.of((self.learnt_by or self).shocks, self.sums.paths.n_periods)
+        people = self.person is not None
+        model = self._untreated(tuple(with_shocks(p, shocks, at, people) for p, at in zip(places, where, strict=True)))
         if not model.positive:
             raise NoCovarianceError(NOT_POSITIVE)
         more = np.ones(len(places)) if self.groups.lone else unequal(model)
         if (more > 1).any():
             model = self._untreated(tuple(p.scaled(float(m)) for p, m in zip(model.places, more, strict=True)))
-        return model, where
+        return model, where, enough
 
     @property
     def shocks(self) -> np.ndarray:
@@ -160,13 +171,14 @@ class Weighing:
         there is."""
         if self.groups.lone and self.person:
             return np.zeros(len(SHOCKS))
-        places, where = self._places
+        places, where, _ = self._places
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
-        places, where = [places[i] for i in some], [where[i] for i in some]
-        alike = np.full(len(SHOCKS), 1 / len(SHOCKS))
-        norm = [p.V if self.person else shock_covariance(alike, *at) for p, at in zip(places, where, strict=True)]
+        places, where = tuple(places[i] for i in some), [where[i] for i in some]
+        alike = Shocks.of(np.full(len(SHOCKS), 1 / len(SHOCKS)), self.sums.paths.n_periods)
+        if not self.person:
+            places = with_noise(places, [alike.covariance(*at) for at in where])
         before = [(cell[: p.u], t[: p.u]) for p, (cell, t) in zip(places, where, strict=True)]
-        found = shock_variances(self._untreated(with_noise(places, norm)), before, known=self.person is not None)
+        found = shock_variances(self._untreated(tuple(places)), before, known=self.person is not None)
         if self.person is None and not found.any():
             raise NoCovarianceError(FLAT)
         return found
@@ -177,21 +189,28 @@ class Weighing:
     @one_thread()
     def replicates(self) -> Replicates:
         """Delete-one-cluster refits, with weights made again under the same working covariance."""
-        paths, level = self.sums.paths, self.sums.level
-        names, codes = paths.levels[level].names, paths.levels[level].codes
-        without: list[list[Gone]] = [[] for _ in names]
-        exposed, comparison = self.serving()
-        for j, place in enumerate(self.model.places):
+        names = self.sums.paths.levels[self.sums.level].names
+        values, weights = refits(self.model, self.parts())
+        exposed, comparison = (self._of_clusters(x) for x in self.serving())
+        return Replicates(names, self.sums.level, values, weights * self.mass, exposed, comparison)
+
+    def parts(self, group: np.ndarray | None = None) -> list[list[Gone]]:
+        """What of the model's places each cluster is. group: (clusters,) codes of which all of one are one part."""
+        level = self.sums.paths.levels[self.sums.level]
+        group = np.arange(len(level.names)) if group is None else group
+        found: list[list[Gone]] = [[] for _ in range(int(group.max(initial=-1)) + 1)]
+        for j, (place, (_, at)) in enumerate(zip(self.model.places, self.where, strict=True)):
             if not self.groups.lone:
-                without[place.cluster].append(Gone(j))
+                found[group[place.cluster]].append(Gone(j))
                 continue
-            members, at = self.shares(place.cluster), self._made[1][j][1]
-            for unit, share in zip(*members, strict=True):
-                y = self.values[unit, at] - self.cells.mean[place.cluster, at[0]]
-                without[codes[unit]].append(Gone(j, share, y))
-        values, weights = self.model.refits(without)
-        exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))
-        return Replicates(names, level, values, weights * self.mass, exposed, comparison)
+            units, share = self.shares(place.cluster)
+            of_group, line = np.unique(group[level.codes[units]], return_inverse=True)
+            whole = np.bincount(line, weights=share)
+            own = self.values[np.ix_(units, at)] - self.cells.mean[place.cluster, at[0]]
+            y = add_by(share[:, None] * own, line, len(of_group))
+            for g, part, mean in zip(of_group, whole, y / whole[:, None], strict=True):
+                found[g].append(Gone(j, float(part), mean))
+        return found
 
     def shares(self, group: int) -> tuple[np.ndarray, np.ndarray]:
         """Units of a group that carry weight, and the share of each in its mean."""
@@ -302,7 +321,7 @@ class CellsUsed:
         codes = sums.paths.levels[sums.level].codes
         lift = np.eye(len(made.mass)) if matrix is None else np.atleast_2d(matrix)
         parts: list[tuple[np.ndarray, ...]] = []
-        for (place, rows, own), (cell, t) in zip(made.model.linear, made._made[1], strict=True):
+        for (place, rows, own), (cell, t) in zip(made.model.linear, made.where, strict=True):
             weight = (own / made.model.weight[rows]) @ lift[:, rows].T
             if adopters:
                 weight[: place.u] = 0.0

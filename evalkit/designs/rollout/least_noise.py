@@ -71,20 +71,30 @@ def modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
 
 def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np.ndarray, naming: Naming) -> Estimate:
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
-    component, k, columns = contrast.plan.component, len(rows), columns_of(contrast, states, rules)
-    made = Weighing(
-        component, contrast.reader.sums, columns, targets_of(contrast, rows),
-        contrast.mass.ravel()[rows], key=(component, rules.others, rules.anticipation),
-    )  # fmt: skip
-    if rules.lookback:  # shocks are what they are, whoever stands beside whom
-        made = replace(made, learnt_by=replace(made, columns=untreated_columns(states, replace(rules, lookback=0))))
+    made, k = weighing_of(contrast, states, rules), len(rows)
     frame = labels(contrast, naming, rows)
     frame["reason"] = np.where(np.isnan(made.model.value) & (made.mass > 0), UNTOLD, frame["reason"])
     frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * np.minimum(made.model.weight, 1.0)
-    if columns.shared:
+    if columns_of(contrast, states, rules).shared:
         frame["assumption"] = BOTH
     on_mass = Influence(((source_of(contrast, rows), np.eye(2 * k)[:, k:]),), made.sums.level)
     return made.estimate(frame, on_mass)
+
+
+def weighing_of(contrast: Contrast, states: ExposureStates, rules: Rules, few: bool = False) -> Weighing:
+    """The untreated model of a contrast's cells, with all its rows from the start on that the model has a say in. few:
+    as in `Weighing`."""
+    component, sums = contrast.plan.component, contrast.reader.sums
+    rows, columns = np.flatnonzero(modelled(contrast, states).ravel()), columns_of(contrast, states, rules)
+    made = Weighing(
+        component, sums, columns, targets_of(contrast, rows), contrast.mass.ravel()[rows],
+        key=(component, rules.others, rules.anticipation), kept_as=(component, type(contrast.reader), rules.rules),
+        few=few,
+    )  # fmt: skip
+    if not rules.lookback:
+        return made
+    alone = untreated_columns(states, replace(rules, lookback=0))  # shocks are what they are, whoever stands beside
+    return replace(made, learnt_by=replace(made, columns=alone, kept_as=None))
 
 
 def columns_of(contrast: Contrast, states: ExposureStates, rules: Rules) -> Steps:

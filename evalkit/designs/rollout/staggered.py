@@ -16,16 +16,17 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.noise.weighing import WEIGHTS, Weighing, unweighted
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import adjusted_estimate, read_covariates
 from evalkit.designs.rollout.contrast import Contrast
-from evalkit.designs.rollout.cross_sections import check_compare
-from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
+from evalkit.designs.rollout.cross_sections import OfPlaces, check_compare
+from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate, weighing_of
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,
+    ExposureStates,
     Plan,
     Rules,
     exposure_states,
@@ -145,7 +146,7 @@ class StaggeredRollout(Rules, Parameters):
                 "`separability` says what could still be told."
             )
         split = by_arrival(study.paths, self.arrival)
-        return named(split, self._read(study, split.paths, component, leads))
+        return named(split, self._read(study, component, leads))
 
     def contrast(self, study: StudyLike, component: str) -> Contrast:
         """Its comparisons read in the outcome, without covariates."""
@@ -155,7 +156,18 @@ class StaggeredRollout(Rules, Parameters):
         reader = Within(sums) if self.compare == "within" else CrossSections(sums.split())
         return Contrast.shared(self.plan(study.paths, component), reader)
 
-    def _read(self, study: StudyLike, paths: Paths, component: str, leads: bool) -> Estimate:
+    def untreated(self, study: StudyLike, component: str) -> tuple[Weighing, ExposureStates]:
+        """The untreated model of its comparisons, whatever its weights are, and what paths do in its periods."""
+        if self.compare != "within":
+            return replace(self, compare="within").untreated(OfPlaces.of(study), component)
+        states = self._states(study, component)
+        return weighing_of(self.contrast(study, component), states, self, few=True), states
+
+    def _states(self, study: StudyLike, component: str) -> ExposureStates:
+        split = by_arrival(study.weighing(self.outcome).paths, self.arrival)
+        return exposure_states(split.paths, component, self.others, split.kind)
+
+    def _read(self, study: StudyLike, component: str, leads: bool) -> Estimate:
         contrast, outcome = self.contrast(study, component), study.outcome(self.outcome)
         population, nobody = f"adopters with a match among {OTHERS[self.others]}", NO_MATCH
         if self.arrival is not None:
@@ -168,8 +180,7 @@ class StaggeredRollout(Rules, Parameters):
             return made if self.weights == "equal" else unweighted(made, ADJUSTED)
         if self.weights == "equal":
             return assemble(contrast, naming, contrast.rows(leads))
-        states = exposure_states(paths, component, self.others, by_arrival(study.paths, self.arrival).kind)
-        return least_noise_estimate(contrast, states, self, naming, leads)
+        return least_noise_estimate(contrast, self._states(study, component), self, naming, leads)
 
 
 # ---------------------------------------------------------------- when units came onto the record

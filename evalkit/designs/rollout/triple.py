@@ -19,16 +19,17 @@ from functools import cached_property, partial
 import numpy as np
 from scipy import sparse
 
-from evalkit.designs.noise.weighing import WEIGHTS, unweighted
+from evalkit.designs.noise.weighing import WEIGHTS, Weighing, unweighted
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.adjusted import Adjusted, AdjustedContrast, Read, Stratum, read_covariates, two_group
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.cross_sections import OfPlaces, check_compare, of_places
-from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate
+from evalkit.designs.rollout.least_noise import ADJUSTED, least_noise_estimate, weighing_of
 from evalkit.designs.rollout.plan import (
     LEADS_AND_OTHERS,
     Comparison,
+    ExposureStates,
     Pairs,
     Plan,
     Rules,
@@ -117,6 +118,12 @@ class TripleDifference(Rules, Parameters):
             raise NotIdentifiedError(f"{component!r} reaches everybody or nobody, so that there are no pairs.")
         sums = Sums.of_outcome(study.paths, pairs.level, study.values(self.outcome)).split()
         return Contrast.shared(plan, PairReader(sums, pairs))
+
+    def untreated(self, study: StudyLike, component: str) -> tuple[Weighing, ExposureStates]:
+        """The untreated model of its comparisons, whatever its weights are, and what paths do in its periods."""
+        study = OfPlaces.of(study) if self.compare == "cross_sections" else study
+        states = exposure_states(study.weighing(self.outcome).paths, component, self.others)
+        return weighing_of(self.contrast(study, component), states, self, few=True), states
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """Estimate every (cohort, period) of `component` by eligibility."""

@@ -1,0 +1,147 @@
+"""Stretches of a place: cell-periods before exposure that share noise and levels with no others of the place.
+
+Where nothing shakes all cells of a place alike, its covariance falls apart into its cells, and so does all that is made
+of it; a place with one cell is one stretch. Stretches of about one size are worked out together, filled up with cell-
+periods that have noise of their own and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from scipy.linalg import lapack
+
+ALIKE = 8
+"""Sizes are alike when they are the same in units of so many cell-periods."""
+TOGETHER = 64
+"""How many stretches are worked out together, so that what is at work stays near the processor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """n cell-periods of a place, `rows`, moved by its columns `at` (c,), with covariance V = R R' and q levels D, their
+    codes `levels` (q,).
+
+    inverse: R^-1 (n, n). basis: (n, q) orthonormal, spans R^-1 D. lift: (q, q) L^-1, D' V^-1 D = L L'. Z (n, c),
+    y (n,): columns and outcomes times R^-1, with the basis taken out. size: (c,) squared length of columns before that.
+    """
+
+    rows: slice
+    at: np.ndarray
+    levels: np.ndarray
+    inverse: np.ndarray
+    basis: np.ndarray
+    lift: np.ndarray
+    Z: np.ndarray
+    y: np.ndarray
+    size: np.ndarray
+
+    def half(self, x: np.ndarray) -> np.ndarray:
+        """Omega^(1/2) x: R^-1 x with the levels taken out."""
+        Rx = self.inverse @ x
+        return np.asarray(Rx - self.basis @ (self.basis.T @ Rx))
+
+    def precision(self, x: np.ndarray) -> np.ndarray:
+        """Omega x: V^-1 x with the levels taken out."""
+        return np.asarray(self.inverse.T @ self.half(x))
+
+    def of_levels(self, x: np.ndarray) -> np.ndarray:
+        """(n, r) V^-1 D (D' V^-1 D)^-1 x: what each cell-period weighs in levels that are asked for with x (q, r)."""
+        return np.asarray(self.inverse.T @ (self.basis @ (self.lift @ x)))
+
+    def scaled(self, root: float) -> Stretch:
+        """The same with a covariance `root` squared times as large."""
+        shrunk = {name: getattr(self, name) / root for name in ("inverse", "Z", "y")}
+        return replace(self, lift=self.lift * root, size=self.size / root**2, **shrunk)
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """What a place is before exposure: covariance V (m, m), level (m,), steps (m, p) and outcomes y (m,)."""
+
+    V: np.ndarray
+    level: np.ndarray
+    steps: np.ndarray
+    y: np.ndarray
+
+    def edges(self) -> np.ndarray:
+        """Where its stretches begin, and m."""
+        m = len(self.level)
+        if m and (self.V[0, -1] or self.level[0] == self.level[-1]):
+            return np.array([0, m])
+        reach = m - 1 - (self.V != 0)[:, ::-1].argmax(axis=1)
+        _, of = np.unique(self.level, return_inverse=True)
+        last = np.zeros(int(of.max(initial=-1)) + 1, dtype=np.int64)
+        last[of] = np.arange(m)
+        reach = np.maximum.accumulate(np.maximum(reach, last[of]))
+        return np.concatenate([[0], np.flatnonzero(reach == np.arange(m)) + 1])
+
+
+def stretches_of(places: Sequence[Before]) -> list[tuple[Stretch, ...]]:
+    """The stretches of each place; `LinAlgError` where a covariance has no root."""
+    found: list[list[Stretch]] = [[] for _ in places]
+    pieces = [(i, slice(*edge)) for i, p in enumerate(places) for edge in pairwise(p.edges().tolist())]
+    for some in alike([rows.stop - rows.start for _, rows in pieces]):
+        mine = [pieces[j] for j in some]
+        for (i, _), made in zip(mine, _worked_out([(places[i], rows) for i, rows in mine]), strict=True):
+            found[i].append(made)
+    return [tuple(sorted(made, key=lambda s: s.rows.start)) for made in found]
+
+
+def alike(sizes: Sequence[int]) -> Iterator[np.ndarray]:
+    """Positions of those of about one size, not too many at a time."""
+    size = -(-np.asarray(sizes, dtype=np.int64) // ALIKE)
+    for one in np.unique(size):
+        at = np.flatnonzero(size == one)
+        yield from (at[low : low + TOGETHER] for low in range(0, len(at), TOGETHER))
+
+
+def filled(parts: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
+    """(K, ...) parts of different shapes side by side, with `fill` beyond each."""
+    out = np.full((len(parts), *np.max([p.shape for p in parts], axis=0)), fill)
+    for into, part in zip(out, parts, strict=True):
+        into[tuple(map(slice, part.shape))] = part
+    return out
+
+
+def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
+    blocks = [p.V[rows, rows] for p, rows in pieces]
+    levels = [np.unique(p.level[rows], return_inverse=True) for p, rows in pieces]
+    at = [np.flatnonzero(p.steps[rows].any(axis=0)) for p, rows in pieces]
+    D = [(of[:, None] == np.arange(len(codes))).astype(float) for codes, of in levels]
+    c, q = max(map(len, at)), max(d.shape[1] for d in D)
+    X = filled([p.steps[rows][:, use] for (p, rows), use in zip(pieces, at, strict=True)])
+    y = filled([p.y[rows, None] for p, rows in pieces])
+    inverse = _inverse_roots(blocks)
+    X = inverse @ np.concatenate([X, y, filled(D)], axis=2)
+    ZY, RD = X[:, :, : c + 1], X[:, :, c + 1 :]
+    size = (ZY**2).sum(axis=1)
+    gram = RD.transpose(0, 2, 1) @ RD
+    gram[:, np.arange(q), np.arange(q)] += np.arange(q) >= np.array([[d.shape[1]] for d in D])
+    lift = np.linalg.inv(np.linalg.cholesky(gram))
+    basis = RD @ lift.transpose(0, 2, 1)
+    ZY = ZY - basis @ (basis.transpose(0, 2, 1) @ ZY)
+    for i, ((_, rows), use, (codes, of)) in enumerate(zip(pieces, at, levels, strict=True)):
+        n, q = len(of), len(codes)
+        yield Stretch(
+            rows, use, codes, inverse[i, :n, :n], basis[i, :n, :q], lift[i, :q, :q], ZY[i, :n, : len(use)],
+            ZY[i, :n, c], size[i, : len(use)],
+        )  # fmt: skip
+
+
+def _inverse_roots(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """(K, N, N) R^-1 of each block R R', with one beyond its end."""
+    size = max(map(len, blocks))
+    whole = np.zeros((len(blocks), size, size))
+    whole[:, np.arange(size), np.arange(size)] = 1.0
+    for into, block in zip(whole, blocks, strict=True):
+        into[: len(block), : len(block)] = block
+    roots = np.linalg.cholesky(whole)
+    for root in roots:  # LAPACK itself, in place: numpy knows no triangles
+        root[:] = lapack.dtrtri(root.T, lower=0)[0].T
+    if not np.isfinite(roots).all():
+        raise np.linalg.LinAlgError("not positive definite")
+    return np.asarray(roots)
