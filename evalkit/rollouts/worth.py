@@ -88,7 +88,7 @@ def expected(found: np.ndarray, exposed: np.ndarray, moderated: bool) -> float:
         elif found[0, i] > NOTHING * V:
             v0, n0 = v0 + found[1, i], n0 + 1
     below = v1**2 / max(n1 - 1, 1) + v0**2 / max(n0 - 1, 1)
-    df = max((v1 + v0) ** 2 / below, 1.0) if below > 0.0 else 1.0
+    df = max((v1 + v0) * (v1 + v0) / below, 1.0) if below > 0.0 else 1.0
     most = (v1 + v0) * (n1 + n0 - 1) / (n1 + n0)
     prior, width = 0.0, most / V
     if moderated:
