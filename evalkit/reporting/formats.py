@@ -13,12 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jupytext
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellControlSignal, CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
@@ -62,6 +59,8 @@ def make_notebook(
     study_file: str, *, level: float, seed: int, title: str, source: str | None = None, plan: str | None = None
 ) -> NotebookNode:
     """The report's notebook, not yet run. study_file, plan: paths from the notebook's folder."""
+    import jupytext  # a page without a notebook, as that of a watch, need not wait for it
+
     text = source if source is not None else (PAGE / "report.py.txt").read_text(encoding="utf-8")
     notebook = jupytext.reads(text, fmt="py:percent")
     fixed = "None" if plan is None else f"reporting.read_plan({plan!r})"
@@ -81,6 +80,9 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
     warn: what the words of warnings go through before they are kept, to protect people.
     Raises `ReportError` with the words of the error when a cell fails.
     """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellControlSignal, CellExecutionError
+
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, timeout=_RUN_TIMEOUT, record_timing=False, resources=resources)
     with tempfile.TemporaryDirectory(prefix="evalkit-") as sockets:

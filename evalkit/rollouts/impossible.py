@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from evalkit.components.switches import ENOUGH
 from evalkit.rollouts.brief import Brief
-from evalkit.rollouts.search import ENOUGH, Search
+from evalkit.rollouts.search import Search
 from evalkit.show.words import count_words, number_in_words
 
 

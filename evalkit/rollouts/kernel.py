@@ -16,13 +16,26 @@ import numpy as np
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
 from evalkit.rollouts.compiled import COMPILED, quick
 
+NOTHING = 1e-12
+
 
 class Cells(NamedTuple):
     """start: (C, K) starts of cells, T where a component cannot reach them. own: (C,) people on the same path, in all
-    places."""
+    places. reach: (C, K). place, heads: (C,)."""
 
     start: np.ndarray
     own: np.ndarray
+    reach: np.ndarray
+    place: np.ndarray
+    heads: np.ndarray
+
+
+class Spreads(NamedTuple):
+    """shocks: (T, T) covariance of a place; person: that of one person, `more` (C,) times as large in a cell's mean."""
+
+    shocks: np.ndarray
+    person: np.ndarray
+    more: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,55 +70,22 @@ class Screen:
         return len(self.place) == len(self.brief.places)
 
     @cached_property
-    def noise(self) -> np.ndarray:
-        """(C, T, T) covariance of a cell's mean: of its people, and of its place where the place is one cell."""
-        people = self.person * (self.more / self.heads)[:, None, None]
-        return people + self.shocks if self.alone else people
+    def spreads(self) -> Spreads:
+        return Spreads(self.shocks, self.person, self.more / self.heads)
 
     def cells(self, starts: np.ndarray) -> Cells:
         """Cells as they start when places do at (P, K) starts."""
         start = np.where(self.reach, starts[self.place], self.brief.T)
         code = np.concatenate([start, self.reach], axis=1) @ _MARKS[: 2 * start.shape[1]]
-        return Cells(start, (code[:, None] == code) @ self.heads)
+        return Cells(start, (code[:, None] == code) @ self.heads, self.reach, self.place, self.heads)
 
     def weights(self, cells: Cells, k: int, skip: int = -1) -> tuple[np.ndarray, np.ndarray]:
         """(C, T) weights of component k, averaged over its window, and (E, 2, P) places on either side at each event
         time. skip: a place that is left out. All zero where nothing is compared."""
-        read = loops if COMPILED else arrays
-        window, lag = self.brief.window, int(self.brief.lags[k])
         W = np.zeros((len(self.place), self.brief.T))
-        seen = np.zeros((window, 2, len(self.brief.places)), dtype=np.bool_)
-        mass = read(cells.start, self.reach, self.place, self.heads, cells.own, k, skip, lag, BASE_WINDOW, W, seen)
+        seen = np.zeros((self.brief.window, 2, len(self.brief.places)), dtype=np.bool_)
+        mass = weigh(cells, k, skip, int(self.brief.lags[k]), BASE_WINDOW, W, seen)
         return W / mass if mass > 0 else W, seen
-
-    def spread(self, W: np.ndarray) -> np.ndarray:
-        """(P,) variance that each place adds."""
-        out = np.zeros(len(self.brief.places))
-        if COMPILED:
-            squares(W, self.place, self.noise, self.shocks, self.alone, out)
-            return out
-        np.add.at(out, self.place, np.einsum("ct,cts,cs->c", W, self.noise, W))
-        if self.alone:
-            return out
-        total = np.zeros((len(out), W.shape[1]))
-        np.add.at(total, self.place, W)
-        return np.asarray(out + np.einsum("ct,ct->c", total @ self.shocks, total))
-
-    def shifts(self, cells: Cells, k: int, W: np.ndarray) -> np.ndarray | None:
-        """(P,) expected squares of the shift of component k without each place; None where one leaves nothing to
-        compare. W: (C, T) weights with all of them."""
-        out = np.zeros(len(self.brief.places))
-        if COMPILED:
-            lag = int(self.brief.lags[k])
-            told = refits(cells.start, self.reach, self.place, self.heads, cells.own, k, lag, self.brief.window,
-                          BASE_WINDOW, W, self.noise, self.shocks, self.alone, out)  # fmt: skip
-            return out if told else None
-        for s in range(len(out)):
-            without, seen = self.weights(cells, k, s)
-            if not seen.any():
-                return None
-            out[s] = self.spread(without - W).sum()
-        return out
 
 
 def spread_of(brief: Brief) -> np.ndarray:
@@ -121,19 +101,50 @@ _MARKS = np.random.default_rng(2027).integers(1, 2**40, 64)
 
 
 @quick
+def matched(cells: Cells, k: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Base periods for which each cell (columns) is like each that starts component k (rows), event times up to which
+    it stays so (0 where it never is), both (C, C); and (C,) base periods in which the starter's others stand still."""
+    start, reach = cells.start, cells.reach
+    C, K = start.shape
+    back, ahead, room = np.zeros((C, C), np.int64), np.zeros((C, C), np.int64), np.zeros(C, np.int64)
+    for i in range(C):
+        g = start[i, k]
+        if g < 1 or not reach[i, k]:
+            continue
+        room[i] = min(most, g)
+        for o in range(K):
+            if o != k and 0 < start[i, o] <= g - 1:
+                room[i] = min(room[i], g - start[i, o])
+        for j in range(C):
+            if not reach[j, k] or start[j, k] <= g:
+                continue
+            b, a = most, start[j, k] - g
+            for o in range(K):
+                if o != k and start[i, o] != start[j, o]:
+                    low, high = min(start[i, o], start[j, o]), max(start[i, o], start[j, o])
+                    if low < g:
+                        b = min(b, max(g - high, 0))
+                    if high > g:
+                        a = min(a, max(low, g) - g)
+            if b > 0:
+                back[i, j], ahead[i, j] = b, a
+    return back, ahead, room
+
+
+@quick
 def base_of(
-    own: float, room: int, most: int, back: np.ndarray, heads: np.ndarray, place: np.ndarray
+    own: float, room: int, most: int, back: np.ndarray, ahead: np.ndarray, e: int, cells: Cells
 ) -> tuple[int, float]:
-    """How many base periods give the least noise, and people to compare with then. own: people who start; back: (C,)
-    base periods for which each cell is like them."""
+    """How many base periods give the least noise at event time e, and people to compare with then. own: people who
+    start. back, ahead: (C,) of each cell."""
     chosen, enough, before, people = 0, 0, 0.0, 0.0
     for m in range(1, most + 1):
         n, c, last = 0.0, 0, -1
         for j in range(len(back)):
-            if back[j] >= m:
-                n += heads[j]
-                c += place[j] != last
-                last = place[j]
+            if back[j] >= m and ahead[j] > e:
+                n += cells.heads[j]
+                c += cells.place[j] != last
+                last = cells.place[j]
         if n == 0.0:
             break
         noise = (1.0 + 1.0 / m) * (1.0 / own + 1.0 / n)
@@ -146,112 +157,142 @@ def base_of(
 
 
 @quick
-def loops(
-    start: np.ndarray, reach: np.ndarray, place: np.ndarray, heads: np.ndarray, own: np.ndarray,
-    k: int, skip: int, lag: int, most: int, W: np.ndarray, seen: np.ndarray,
+def put(w: np.ndarray, g: int, e: int, until: int, chosen: int, size: float) -> None:
+    """Adds the change from the base before g to event times from e on, `until` not included, to weights (T,)."""
+    for t in range(g + e, g + until):
+        w[t] += size
+    for t in range(g - chosen, g):
+        w[t] -= size * (until - e) / chosen
+
+
+@quick
+def added(
+    cells: Cells, i: int, g: int, lag: int, most: int, back: np.ndarray, ahead: np.ndarray, room: int, share: float,
+    W: np.ndarray, seen: np.ndarray,
 ) -> float:  # fmt: skip
-    """Unnormalised weights into W (C, T), sides into seen (E, 2, P); returns the mass."""
-    C, K = start.shape
-    T, window = W.shape[1], seen.shape[0]
-    back, ahead = np.zeros(C, np.int64), np.zeros(C, np.int64)
-    mass = 0.0
-    for i in range(C):
-        g = start[i, k]
-        if g >= T or g < 1 or not reach[i, k] or place[i] == skip:
-            continue
-        room = min(most, g)  # base periods in which the adopter's others stand still
-        for o in range(K):
-            if o != k and 0 < start[i, o] <= g - 1:
-                room = min(room, g - start[i, o])
+    """Adds what cell i, which starts in g, makes of W, times `share`, and marks sides; returns its mass. Event times
+    with the same comparisons are taken together."""
+    C, T = W.shape
+    e, end, mass, size = lag, min(lag + seen.shape[0], T - g), 0.0, share * cells.heads[i]
+    while e < end:
+        chosen, people = base_of(cells.own[i], room, most, back, ahead, e, cells)
+        if chosen == 0:
+            break
+        until = end
         for j in range(C):
-            back[j], ahead[j] = 0, 0
-            if not reach[j, k] or place[j] == skip or start[j, k] <= g:
-                continue
-            b, a = most, start[j, k] - g
-            for o in range(K):
-                if o != k and start[i, o] != start[j, o]:
-                    low, high = min(start[i, o], start[j, o]), max(start[i, o], start[j, o])
-                    if low < g:
-                        b = min(b, max(g - high, 0))
-                    if high > g:
-                        a = min(a, max(low, g) - g)
-            back[j], ahead[j] = b, a
-        for e in range(lag, min(lag + window, T - g)):
-            chosen, people = base_of(own[i], room, most, np.where(ahead > e, back, 0), heads, place)
-            if chosen == 0:
-                continue
-            mass += heads[i]
-            W[i, g + e] += heads[i]
-            for t in range(g - chosen, g):
-                W[i, t] -= heads[i] / chosen
-            seen[e - lag, 0, place[i]] = True
-            for j in range(C):
-                if ahead[j] > e and back[j] >= chosen:
-                    share = heads[i] * heads[j] / people
-                    W[j, g + e] -= share
-                    for t in range(g - chosen, g):
-                        W[j, t] += share / chosen
-                    seen[e - lag, 1, place[j]] = True
+            if ahead[j] > e:
+                until = min(until, ahead[j])
+        mass += size * (until - e)
+        put(W[i], g, e, until, chosen, size)
+        for at in range(e - lag, until - lag):
+            seen[at, 0, cells.place[i]] = True
+        for j in range(C):
+            if ahead[j] > e and back[j] >= chosen:
+                put(W[j], g, e, until, chosen, -size * cells.heads[j] / people)
+                for at in range(e - lag, until - lag):
+                    seen[at, 1, cells.place[j]] = True
+        e = until
     return mass
 
 
 @quick
-def squares(
-    W: np.ndarray, place: np.ndarray, noise: np.ndarray, shocks: np.ndarray, alone: bool, out: np.ndarray
-) -> None:
-    """Adds to out (P,) the variance of what weights W (C, T) make of each place. Cells are sorted by place."""
-    C, T = W.shape
-    total = np.zeros(T)
-    for c in range(C):
-        out[place[c]] += quadratic(W[c], noise[c])
-        if alone:
-            continue
-        total += W[c]
-        if c + 1 == C or place[c + 1] != place[c]:
-            out[place[c]] += quadratic(total, shocks)
-            total[:] = 0.0
+def loops(cells: Cells, k: int, skip: int, lag: int, most: int, W: np.ndarray, seen: np.ndarray) -> float:
+    """Unnormalised weights of component k into W (C, T), sides into seen (E, 2, P); returns the mass. skip: a place
+    that is left out."""
+    back, ahead, room = matched(cells, k, most)
+    mass = 0.0
+    hide(cells.place, skip, ahead)
+    for i in range(len(W)):
+        if room[i] and cells.place[i] != skip:
+            mass += added(cells, i, cells.start[i, k], lag, most, back[i], ahead[i], room[i], 1.0, W, seen)
+    return mass
 
 
 @quick
-def quadratic(w: np.ndarray, V: np.ndarray) -> float:
-    """w' V w of a symmetric V, where many of w are nought."""
-    at = np.flatnonzero(w)
-    found = 0.0
-    for i in range(len(at)):
-        t, half = at[i], 0.0
-        for j in range(i):
-            half += V[t, at[j]] * w[at[j]]
-        found += w[t] * (2.0 * half + V[t, t] * w[t])
-    return found
+def refits(cells: Cells, k: int, lag: int, most: int, W: np.ndarray, mass: float, seen: np.ndarray, spreads: Spreads
+) -> np.ndarray:  # fmt: skip
+    """(P,) expected squares of the shift of component k without each place, from unnormalised weights W (C, T) of all
+    with their mass; NaN where nothing is compared without it. Only starts that the place takes part in are weighed
+    anew. seen: (E, 2, P), overwritten."""
+    P = seen.shape[2]
+    back, ahead, room = matched(cells, k, most)
+    out, shift = np.full(P, np.nan), np.zeros(W.shape)
+    for s in range(P):
+        rest, left, without = W.copy(), mass, ahead.copy()
+        hide(cells.place, s, without)
+        for i in range(len(W)):
+            gone, g = cells.place[i] == s, cells.start[i, k]
+            if not room[i] or not (gone or differ(without[i], ahead[i])):
+                continue
+            left += added(cells, i, g, lag, most, back[i], ahead[i], room[i], -1.0, rest, seen)
+            if not gone:
+                left += added(cells, i, g, lag, most, back[i], without[i], room[i], 1.0, rest, seen)
+        if left <= NOTHING * mass:
+            break
+        for i in range(len(W)):
+            for t in range(W.shape[1]):
+                shift[i, t] = rest[i, t] / left - W[i, t] / mass
+        out[s] = 0.0
+        for each in squares(shift, cells.place, spreads):
+            out[s] += each
+    return out
 
 
 @quick
-def refits(
-    start: np.ndarray, reach: np.ndarray, place: np.ndarray, heads: np.ndarray, own: np.ndarray, k: int, lag: int,
-    window: int, most: int, W: np.ndarray, noise: np.ndarray, shocks: np.ndarray, alone: bool, out: np.ndarray,
-) -> bool:  # fmt: skip
-    """Expected squares of shifts into out (P,); whether something is compared without each place."""
-    each = np.zeros(len(out))
-    seen = np.zeros((window, 2, len(out)), np.bool_)
+def hide(place: np.ndarray, skip: int, ahead: np.ndarray) -> None:
+    """Takes the cells of a place away from all that others are compared with."""
+    for j in range(len(place)):
+        if place[j] == skip:
+            for i in range(len(ahead)):
+                ahead[i, j] = 0
+
+
+@quick
+def differ(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays of one dimension differ."""
+    count = 0
+    for i in range(len(one)):
+        count += one[i] != other[i]
+    return count > 0
+
+
+def one_by_one(cells: Cells, k: int, lag: int, most: int, W: np.ndarray, mass: float, seen: np.ndarray, spreads: Spreads
+) -> np.ndarray:  # fmt: skip
+    """The same as `refits`, over whole arrays."""
+    out = np.full(seen.shape[2], np.nan)
     for s in range(len(out)):
-        without = np.zeros(W.shape)
-        mass = loops(start, reach, place, heads, own, k, s, lag, most, without, seen)
-        if mass <= 0.0:
-            return False
-        each[:] = 0.0
-        squares(without / mass - W, place, noise, shocks, alone, each)
-        out[s] = each.sum()
-    return True
+        rest = np.zeros(W.shape)
+        left = arrays(cells, k, s, lag, most, rest, seen)
+        if not left > 0:
+            break
+        out[s] = squares(rest / left - W / mass, cells.place, spreads).sum()
+    return out
 
 
-def arrays(
-    start: np.ndarray, reach: np.ndarray, place: np.ndarray, heads: np.ndarray, own: np.ndarray,
-    k: int, skip: int, lag: int, most: int, W: np.ndarray, seen: np.ndarray,
-) -> float:  # fmt: skip
+@quick
+def squares(X: np.ndarray, place: np.ndarray, spreads: Spreads) -> np.ndarray:
+    """(P,) variance of what weights X (C, T) make of each place. Cells are sorted by place."""
+    P = place[-1] + 1
+    out, total = np.zeros(P), X
+    if len(X) > P:
+        total = np.zeros((P, X.shape[1]))
+        for c in range(len(X)):
+            for t in range(X.shape[1]):
+                total[place[c], t] += X[c, t]
+    shaken, own = np.dot(total, spreads.shocks), np.dot(X, spreads.person)
+    for i in range(P):
+        out[i] = np.dot(shaken[i], total[i])
+    for c in range(len(X)):
+        out[place[c]] += spreads.more[c] * np.dot(own[c], X[c])
+    return out
+
+
+def arrays(cells: Cells, k: int, skip: int, lag: int, most: int, W: np.ndarray, seen: np.ndarray) -> float:
     """The same as `loops`, over whole arrays."""
+    start, place, heads, own = cells.start, cells.place, cells.heads, cells.own
     T, window = W.shape[1], seen.shape[0]
     g, others = start[:, k], [o for o in range(start.shape[1]) if o != k]
-    there = reach[:, k] & (place != skip)
+    there = cells.reach[:, k] & (place != skip)
     when = g[:, None]
     back = np.where(there & (g > when), most, 0)
     ahead = g[None, :] - when
@@ -298,3 +339,6 @@ def _distinct(match: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Places among the matches of each start: (C, E, M) from (C, C, E, M). Cells are sorted by place."""
     first = np.flatnonzero(np.diff(place, prepend=-1))
     return np.logical_or.reduceat(match, first, axis=1).sum(axis=1)
+
+
+weigh, shifts = (loops, refits) if COMPILED else (arrays, one_by_one)

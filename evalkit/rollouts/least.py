@@ -1,14 +1,13 @@
 """Weights of least noise on the screen: what each place adds to their variance, in a fraction of a millisecond.
 
 Before exposure a place is seen from the first period to its start, so that all that depends on its covariance alone is
-worked out once for every start (`Tables`); what is left is one system in the steps that places share, solved by
-conjugate gradients. The numbers are those of `designs/noise/untreated.py` under the planning covariance, which a test
-holds.
+worked out once for every start (`Tables`); what is left is one system in the steps that places share. The numbers are
+those of `designs/noise/untreated.py` under the planning covariance, which a test holds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ MOST = 20_000_000
 """Numbers in a table."""
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
+class Tables(NamedTuple):
     """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information
     of a place on its steps before a start. asks: (H, T, E, T) what a cell-period of the window asks of steps. own: (H,
     T, E, E) its own part of the variance."""
@@ -57,6 +55,9 @@ class Tables:
         return cls(size, steps, asks, own)
 
 
+NO_TABLES = Tables(np.zeros(0, np.int64), *(np.zeros((0, 0, 0, 0)) for _ in range(3)))
+
+
 def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
     """Sizes that places are taken to have, and which one each has: their own, but for few of many where the tables of
     all would not fit into memory. The law of a plan knows them as they are."""
@@ -70,197 +71,206 @@ def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
     return np.array([brief.people[of == i].mean() for i in range(len(used))]), of.ravel()
 
 
+class System(NamedTuple):
+    """What a component asks of steps: at (P, T) the step that each place takes on the way to each period, `n_steps` of
+    them, and `n_steps` for those that nobody takes before a start u (P,); asked (P, n_steps + 1); own, mass: (P,)
+    own part of the variance, and people and periods that are averaged over."""
+
+    at: np.ndarray
+    n_steps: int
+    u: np.ndarray
+    asked: np.ndarray
+    own: np.ndarray
+    mass: np.ndarray
+    tables: Tables
+
+
 @quick
-def columns(start: np.ndarray, k: int, T: int) -> tuple[np.ndarray, int]:
+def steps_taken(start: np.ndarray, k: int, T: int) -> tuple[np.ndarray, int]:
     """(P, T) which step each place takes on the way to each period: the same where the others do the same; and how
-    many there are."""
+    many there are that somebody takes before component k, which those that nobody takes are given as their number."""
     P, K = start.shape
-    out = np.zeros((P, T), np.int64)
-    count = 0
+    on, out, count = np.zeros((P, T), np.int64), np.zeros((P, T), np.int64), 0
+    for i in range(P):
+        for o in range(K):
+            for t in range(start[i, o], T if o != k else 0):
+                on[i, t] += 1 << o
     for t in range(1, T):
         for i in range(P):
-            out[i, t] = -1
-            for j in range(i):
-                alike = True
-                for o in range(K):
-                    if o != k and (start[i, o] != start[j, o]):
-                        a, b = start[i, o], start[j, o]
-                        if (a <= t) != (b <= t) or (a <= t - 1) != (b <= t - 1):
-                            alike = False
-                            break
-                if alike:
-                    out[i, t] = out[j, t]
-                    break
-            if out[i, t] < 0:
-                out[i, t] = count
-                count += 1
+            if out[i, t] > 0 or start[i, k] <= t:
+                continue
+            count += 1
+            for j in range(P):
+                if on[i, t] == on[j, t] and on[i, t - 1] == on[j, t - 1]:
+                    out[j, t] = count
+    for i in range(P):
+        for t in range(T):
+            out[i, t] = out[i, t] - 1 if out[i, t] > 0 else count
     return out, count
 
 
 @quick
-def through(
-    start: np.ndarray, k: int, at: np.ndarray, size: np.ndarray, steps: np.ndarray, x: np.ndarray
-) -> np.ndarray:
-    """(P, T) what the information of each place makes of coefficients x (count,) of the steps `at` (P, T)."""
-    P, T = at.shape
-    out = np.zeros((P, T))
+def system_of(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tables: Tables) -> System:
+    """What the average over cell-periods `ok` (E, P) of component k asks."""
+    (E, P), T = ok.shape, tables.steps.shape[2]
+    at, count = steps_taken(start, k, T)
+    u, asked, own, mass = np.zeros(P, np.int64), np.zeros((P, count + 1)), np.zeros(P), np.zeros(P)
     for i in range(P):
-        u = min(start[i, k], T)
-        M = steps[size[i], u]
-        for t in range(1, u):
-            for s in range(1, u):
-                out[i, t] += M[t, s] * x[at[i, s]]
+        h, u[i] = tables.size[i], min(start[i, k], T)
+        all_of = np.zeros(T)
+        for e in range(E):
+            if not ok[e, i]:
+                continue
+            mass[i] += heads[i]
+            for t in range(T):
+                all_of[t] += tables.asks[h, u[i], e, t]
+            for f in range(E):
+                if ok[f, i]:
+                    own[i] += heads[i] ** 2 * tables.own[h, u[i], e, f]
+        for t in range(1, T):
+            asked[i, at[i, t]] += heads[i] * all_of[t]
+    return System(at, count, u, asked, own, mass, tables)
+
+
+@quick
+def information(system: System, i: int) -> np.ndarray:
+    """(T, T) information of place i on its steps; nought from its start on."""
+    return system.tables.steps[system.tables.size[i], system.u[i]]
+
+
+@quick
+def gathered(system: System) -> np.ndarray:
+    """(count, count) information of all places on steps."""
+    N = np.zeros((system.n_steps, system.n_steps))
+    for i in range(len(system.u)):
+        M, at = information(system, i), system.at[i]
+        for t in range(1, system.u[i]):
+            for s in range(1, system.u[i]):
+                N[at[t], at[s]] += M[t, s]
+    return N
+
+
+@quick
+def spread(system: System) -> np.ndarray:
+    """(P,) what each place adds to the variance."""
+    P, n, m, x = len(system.own), system.n_steps, total(system.mass), np.zeros(system.n_steps + 1)
+    L, out = np.linalg.cholesky(gathered(system)), np.zeros(P)
+    for c in range(n):
+        for i in range(P):
+            x[c] += system.asked[i, c]
+    for c in range(n):
+        x[c] = (x[c] - np.dot(L[c, :c], x[:c])) / L[c, c]
+    for c in range(n - 1, -1, -1):
+        x[c] /= L[c, c]
+        for d in range(c):
+            x[d] -= x[c] * L[c, d]
+    for i in range(P):
+        out[i] = (system.own[i] + within(system, i, x, x)) / m**2
     return out
 
 
 @quick
-def spread(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, size: np.ndarray, steps: np.ndarray,
-           asks: np.ndarray, own: np.ndarray, rounds: int) -> np.ndarray:  # fmt: skip
-    """(P,) what each place adds to the variance of the average over cell-periods `ok` (E, P) of component k."""
-    P, T = len(start), steps.shape[2]
-    E = ok.shape[0]
-    at, count = columns(start, k, T)
-    G, diagonal, out = np.zeros(count), np.zeros(count), np.zeros(P)
-    mass = 0.0
+def total(values: np.ndarray) -> float:
+    """Their sum."""
+    out = 0.0
+    for value in values:
+        out += value
+    return out
+
+
+@quick
+def within(system: System, i: int, x: np.ndarray, y: np.ndarray) -> float:
+    """x' M y of place i, M its information and x and y of all steps."""
+    M, at, out = information(system, i), system.at[i], 0.0
+    for t in range(1, system.u[i]):
+        part = 0.0
+        for s in range(1, system.u[i]):
+            part += M[t, s] * y[at[s]]
+        out += x[at[t]] * part
+    return out
+
+
+@quick
+def moments(system: System) -> np.ndarray:
+    """(3, P) of each place: what it adds to the variance, and the expected squares of the shift of the estimate
+    without it and of its influence; NaN where some place cannot be left out."""
+    own, mass, at = system.own, system.mass, system.at
+    P, m, n, out = len(own), total(mass), system.n_steps, np.zeros((3, len(own)))
+    N, asked, x, takers = gathered(system), np.zeros((P, n)), np.zeros(n), np.zeros(n)
     for i in range(P):
-        u = min(start[i, k], T)
-        for t in range(1, u):
-            diagonal[at[i, t]] += steps[size[i], u, t, t]
-        for e in range(E):
-            if not ok[e, i]:
-                continue
-            mass += heads[i]
-            for t in range(1, T):
-                G[at[i, t]] += heads[i] * asks[size[i], u, e, t]
-            for f in range(E):
-                if ok[f, i]:
-                    out[i] += heads[i] ** 2 * own[size[i], u, e, f]
-    if mass == 0.0:
-        return out
-    x, r = np.zeros(count), G.copy()
-    for c in range(count):
-        if diagonal[c] == 0.0:
-            r[c] = 0.0
-            diagonal[c] = 1.0
-    z = r / diagonal
-    p, rz, first = z.copy(), (r * z).sum(), (r * z).sum()
-    for _ in range(rounds):
-        if rz <= 1e-5 * first:
-            break
-        Np, made = np.zeros(count), through(start, k, at, size, steps, p)
-        for i in range(P):
-            for t in range(1, min(start[i, k], T)):
-                Np[at[i, t]] += made[i, t]
-        step = rz / (p * Np).sum()
-        x += step * p
-        r -= step * Np
-        z = r / diagonal
-        after = (r * z).sum()
-        p = z + after / rz * p
-        rz = after
-    made = through(start, k, at, size, steps, x)
+        for t in range(1, system.u[i]):
+            takers[at[i, t]] += 1.0
+        for c in range(n):
+            asked[i, c] = system.asked[i, c]
+    inverse = np.linalg.inv(N)
+    each = np.dot(asked, inverse)
     for i in range(P):
-        for t in range(1, min(start[i, k], T)):
-            out[i] += x[at[i, t]] * made[i, t]
-    return out / mass**2
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """(P,) of each place: what it adds to the variance, and the expected squares of the shift of the estimate without
-    it and of its influence."""
-
-    spread: np.ndarray
-    shift: np.ndarray
-    influence: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class System:
-    """What the steps of component k are asked for, over whole arrays: N (C, C) information of all places on C steps;
-    asked (P, C); own, mass: (P,). steps: of each place, those that it takes before its start; parts: its own part of N
-    on them. known: (C,) steps that somebody takes before exposure."""
-
-    N: np.ndarray
-    asked: np.ndarray
-    own: np.ndarray
-    mass: np.ndarray
-    steps: list[np.ndarray]
-    parts: list[np.ndarray]
-    known: np.ndarray
-
-    @classmethod
-    def of(cls, start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tables: Tables) -> System:
-        P, T = len(start), tables.steps.shape[2]
-        at, count = steps_taken(start, k, T)
-        u, shown = np.minimum(start[:, k], T), ok.T.astype(float) * heads[:, None]
-        N, asked, own = np.zeros((count, count)), np.zeros((P, count)), np.zeros(P)
-        steps = [at[i, 1 : u[i]] for i in range(P)]
-        parts = [tables.steps[tables.size[i], u[i], 1 : u[i], 1 : u[i]] for i in range(P)]
+        for c in range(n):
+            x[c] += each[i, c] / m
+    moved, pulled = np.zeros((P, n)), asked / m  # first what a place passes on to steps
+    for s in range(P):
+        told, left = without(system, s, inverse, each, takers, moved[s])
+        if left <= 0.0:
+            return np.full((3, P), np.nan)
+        M = information(system, s)
+        for t in range(1, system.u[s]):
+            for r in range(1, system.u[s]):
+                pulled[s, at[s, t]] -= M[t, r] * x[at[s, r]]
         for i in range(P):
-            N[steps[i][:, None], steps[i]] += parts[i]
-            if shown[i].any():
-                own[i] = shown[i] @ tables.own[tables.size[i], u[i]] @ shown[i]
-                np.add.at(asked[i], at[i, 1:], shown[i] @ tables.asks[tables.size[i], u[i], :, 1:])
-        known = np.diag(N) > 0
-        N[~known, ~known] = 1.0
-        return cls(N, asked, own, shown.sum(axis=1), steps, parts, known)
-
-    def spread(self) -> np.ndarray:
-        """(P,) what each place adds to the variance."""
-        m = self.mass.sum()
-        if not m > 0:
-            return np.zeros(len(self.own))
-        x = np.linalg.solve(self.N, self.asked.sum(axis=0) * self.known) * self.known / m
-        return self.own / m**2 + np.array([x[c] @ M @ x[c] for c, M in zip(self.steps, self.parts, strict=True)])
-
-    def moments(self) -> Moments | None:
-        """What each place adds, and what it moves; None where a place cannot be left out."""
-        inverse = np.linalg.inv(self.N) * np.outer(self.known, self.known)
-        each, m = inverse @ self.asked.T, self.mass.sum()
-        x = each.sum(axis=1) / m
-        takers = np.bincount(np.concatenate(self.steps), minlength=len(x))
-        spread, shift, influence = self.own / m**2, np.empty(len(self.own)), np.empty(len(self.own))
-        for s, (c, M) in enumerate(zip(self.steps, self.parts, strict=True)):
-            spread[s] += x[c] @ M @ x[c]
-            without = self._without(s, inverse, each, takers)
-            if without is None:
-                return None
-            y, moved = without[0] - x, self.own * (without[1] - 1 / m) ** 2
-            shift[s] = moved.sum() - moved[s] + y @ self.N @ y - y[c] @ M @ y[c] + spread[s]
-            share, passed = self.mass[s] / m, self.asked[s] / m
-            passed[c] -= M @ x[c]
-            pull = inverse @ passed
-            y, here = pull - share * x, (pull + (1 - share) * x)[c]
-            influence[s] = (self.own.sum() - self.own[s]) * (share / m) ** 2 + y @ self.N @ y - y[c] @ M @ y[c]
-            influence[s] += self.own[s] * ((1 - share) / m) ** 2 + here @ M @ here
-        return Moments(spread, shift, influence)
-
-    def _without(
-        self, s: int, inverse: np.ndarray, each: np.ndarray, takers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Steps (C,) without place s, and (P,) one over the mass that is left where a place can be told; by the
-        formula of Woodbury."""
-        c, M = self.steps[s], self.parts[s]
-        alone = takers[c] == 1  # steps that nobody else takes: who asks for them cannot be told without this place
-        told = ~(self.asked[:, c[alone]] != 0).any(axis=1)
-        told[s] = False
-        left = self.mass[told].sum()
-        if not left > 0:
-            return None
-        rest = M - np.diag(np.where(alone, np.diag(M), 0.0))  # any number will do for them, as nobody asks
-        right = each[:, told].sum(axis=1)
-        back = np.linalg.solve(np.eye(len(c)) - rest @ inverse[c[:, None], c], rest @ right[c])
-        return (right + inverse[:, c] @ back) / left, told / left
+            out[1, s] += own[i] * (told[i] / left - 1.0 / m) ** 2 if i != s else 0.0
+        for c in range(n):
+            moved[s, c] -= x[c]
+    pulled = np.dot(pulled, inverse)
+    for s in range(P):
+        for c in range(n):
+            pulled[s, c] -= mass[s] / m * x[c]
+    by_shift, by_pull = np.dot(moved, N), np.dot(pulled, N)
+    for s in range(P):
+        share = mass[s] / m
+        out[0, s] = own[s] / m**2 + within(system, s, x, x)
+        out[1, s] += np.dot(by_shift[s], moved[s]) - within(system, s, moved[s], moved[s]) + out[0, s]
+        out[2, s] = (total(own) - own[s]) * (share / m) ** 2 + own[s] * ((1.0 - share) / m) ** 2
+        out[2, s] += np.dot(by_pull[s], pulled[s]) - within(system, s, pulled[s], pulled[s])
+        for c in range(n):
+            pulled[s, c] += x[c]
+        out[2, s] += within(system, s, pulled[s], pulled[s])
+    return out
 
 
-def steps_taken(start: np.ndarray, k: int, T: int) -> tuple[np.ndarray, int]:
-    """`columns`, over whole arrays."""
-    t = np.arange(T)
-    code = np.zeros((len(start), T), dtype=np.int64)
-    for o in range(start.shape[1]):
-        if o != k:
-            code = 2 * code + (start[:, [o]] <= t)
-    pair = (t[1:] * 4096 + code[:, :-1]) * 4096 + code[:, 1:]
-    found, at = np.unique(pair, return_inverse=True)
-    return np.concatenate([np.zeros((len(start), 1), dtype=np.int64), at.reshape(pair.shape)], axis=1), len(found)
+@quick
+def without(
+    system: System, s: int, inverse: np.ndarray, each: np.ndarray, takers: np.ndarray, steps: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """(P,) one for places that can be told without place s, and their mass; the `steps` (count,) then, by the formula
+    of Woodbury."""
+    P, n, u, M, at = len(system.own), system.n_steps, system.u[s] - 1, information(system, s), system.at[s]
+    told, left, right, rest = np.ones(P), 0.0, np.zeros(n), np.zeros((u, u))
+    told[s] = 0.0
+    for t in range(u):
+        for r in range(u):
+            rest[t, r] = M[1 + t, 1 + r]
+        if takers[at[1 + t]] == 1.0:  # nobody else takes this step: who asks for it cannot be told without this place
+            rest[t, t] = 0.0  # any number will do, as nobody asks
+            for i in range(P):
+                if system.asked[i, at[1 + t]] != 0.0:
+                    told[i] = 0.0
+    for i in range(P):
+        left += told[i] * system.mass[i]
+        for c in range(n):
+            right[c] += told[i] * each[i, c]
+    if left <= 0.0:
+        return told, left
+    rows, inner, known = np.zeros((u, n)), np.zeros((u, u)), np.zeros(u)
+    for t in range(u):
+        known[t] = right[at[1 + t]]
+        for c in range(n):
+            rows[t, c] = inverse[at[1 + t], c]
+        for r in range(u):
+            inner[t, r] = inverse[at[1 + t], at[1 + r]]
+    inner = -np.dot(rest, inner)
+    for t in range(u):
+        inner[t, t] += 1.0
+    back = np.dot(np.linalg.solve(inner, np.dot(rest, known)), rows)
+    for c in range(n):
+        steps[c] = (right[c] + back[c]) / left
+    return told, left

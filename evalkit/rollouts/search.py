@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
-from evalkit.inference.estimate import PRIOR_DF
-from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import Brief
-from evalkit.rollouts.compiled import COMPILED, quick
+from evalkit.rollouts.compiled import quick
 from evalkit.rollouts.kernel import Cells, Screen
-from evalkit.rollouts.least import Moments, System, Tables, spread
+from evalkit.rollouts.least import NO_TABLES, Tables
+from evalkit.rollouts.worth import Ground, tell
 
 LOST = 30.0
 """What a component counts, in effects wanted, that nothing can tell."""
 SMOOTH, WORST = 4, 16
 """Powers by which components are averaged: smooth while an order is looked for, and in the end little but the worst."""
-NEAR = 0.92
+SAME = 1 - 1e-9
+"""Orders of which one is worth no less than this share of the other are worth the same."""
+NEAR = 0.99
 """Of the bar: how good an order must be by the quick reckoning to be worked out in full."""
-ENOUGH = 2
-"""Places on either side at every event time."""
-NOTHING = 1e-12
-Z80 = 0.8416212335729143
-ROUNDS = 40
-"""Of conjugate gradients."""
+HEAT = (0.02, 0.001)
+"""First and last in full: by what share of the loss worse orders are taken, on average."""
 
 
 class Search:
@@ -41,7 +38,9 @@ class Search:
         self.moderated = weights == "least_noise"
         wanted, said = brief.wanted, np.isfinite(brief.wanted)
         filled = np.where(said, wanted, wanted[said].mean() if said.any() else 1.0)
-        self.scale = filled / filled.min()
+        self.scale = (filled / filled.min()).tolist()
+        self.of = np.searchsorted(np.unique(brief.groups), brief.groups)
+        self.lags = [int(lag) for lag in brief.lags]
 
     # ------------------------------------------------------------ what is allowed
 
@@ -63,18 +62,21 @@ class Search:
         """Places and groups that have a choice."""
         return [(i, v) for i, row in enumerate(self.domain) for v, d in enumerate(row) if len(d) > 1]
 
+    @cached_property
+    def choice(self) -> Choice:
+        """The same as `domain` in arrays, for the steps of a search."""
+        b, T = self.brief, self.brief.T
+        may = np.zeros((len(b.places), len(self.groups), T + 1), dtype=np.bool_)
+        for i, row in enumerate(self.domain):
+            for v, d in enumerate(row):
+                may[i, v, d] = True
+        most = np.append(self.most, b.most_in_all)
+        free = np.array(self.free, dtype=np.int64).reshape(-1, 2)
+        return Choice(may, free, np.array([g[0] for g in self.groups]), self.of, most, b.past)
+
     def allowed(self, starts: np.ndarray) -> bool:
         """Whether every start is one of those allowed, and no period from now on has too many."""
-        b = self.brief
-        if not (((starts >= b.low) & (starts <= b.high)) | ((starts == b.T) & b.never)).all():
-            return False
-        total = np.zeros(b.T + 1, dtype=np.int64)
-        for g, most in zip(self.groups, self.most, strict=True):
-            count = np.bincount(starts[:, g[0]], minlength=b.T + 1)
-            total += count
-            if count[b.past : b.T].max(initial=0) > most:
-                return False
-        return bool(total[b.past : b.T].max(initial=0) <= b.most_in_all)
+        return bool(allowed(starts, self.choice))
 
     def random(self, tries: int = 200) -> np.ndarray | None:
         """Starts at random, one after another, each where there is room; None where none was found."""
@@ -104,67 +106,48 @@ class Search:
     def detectable(self, starts: np.ndarray, full: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """(K,) detectable effects by the screen, and places lacking on either side, over event times. full: with the
         expected squares of refits and influence; else as if each were the variance."""
-        cells, K = self.screen.cells(starts), len(self.brief.components)
-        found, lacking = np.full(K, np.inf), np.zeros(K)
+        found, lacking = np.full(len(self.lags), np.inf), np.zeros(len(self.lags))
+        cells = self.screen.cells(starts)
         for g in self.told:
-            W, seen = self.screen.weights(cells, g[0])
-            lacking[g] = np.maximum(ENOUGH - seen.sum(axis=2), 0).sum()
-            if seen.any():
-                made = self._moments(starts, cells, g[0], W, seen, full)
-                if made is not None:
-                    found[g] = expected(made, np.asarray(seen[:, 0].any(axis=0)), self.moderated)
+            k = int(g[0])
+            found[g], lacking[g], _ = tell(cells, k, self.lags[k], self.brief.window, self.grounds[k], full)
         return found, lacking
 
-    def _moments(
-        self, starts: np.ndarray, cells: Cells, k: int, W: np.ndarray, seen: np.ndarray, full: bool
-    ) -> Moments | None:
-        heads, tables, ok = self.brief.people, self.tables[k], np.ascontiguousarray(seen[:, 0])
-        if not self.least:
-            own = self.screen.spread(W)
-            if not full:
-                return Moments(own, own, own)
-            shift = self.screen.shifts(cells, k, W)
-            return None if shift is None else Moments(own, shift, own)
-        if full:
-            return System.of(starts, k, ok, heads, tables).moments()
-        if COMPILED:
-            own = spread(starts, k, ok, heads, tables.size, tables.steps, tables.asks, tables.own, ROUNDS)
-        else:
-            own = System.of(starts, k, ok, heads, tables).spread()
-        return Moments(own, own, own)
-
     @cached_property
-    def tables(self) -> list[Tables]:
-        """Of every component: those of the same lag share one."""
-        b, s = self.brief, self.screen
-        made = {lag: Tables.of(b, s.shocks, s.person, lag) for lag in {int(x) for x in b.lags}} if self.least else {}
-        return [made[int(lag)] if made else _NO_TABLES for lag in b.lags]
+    def grounds(self) -> list[Ground]:
+        """Of every component: tables of least noise hang on its lag."""
+        made: dict[int, Tables] = {0: NO_TABLES}
+        if self.least:
+            made = {lag: Tables.of(self.brief, self.screen.shocks, self.screen.person, lag) for lag in {*self.lags}}
+        people, spreads = np.array(self.brief.people, dtype=float), self.screen.spreads
+        found = [made[lag if self.least else 0] for lag in self.lags]
+        return [Ground(spreads, people, tables, self.least, self.moderated) for tables in found]
 
     def loss(self, starts: np.ndarray, full: bool = False, power: int = SMOOTH) -> float:
         """(mean over components of (detectable / wanted)^power)^(1/power): near the worst, yet smooth. An effect
         counts in units of the smallest that is wanted."""
-        found, lacking = self.detectable(starts, full)
-        each = np.minimum(found / self.scale, LOST) * (1 + 0.25 * lacking)
-        return float(np.mean([each[g[0]] ** power for g in self.told]) ** (1 / power))
+        return _mean(self._counts(starts, full), power)
+
+    def _counts(self, starts: np.ndarray, full: bool = False) -> list[float]:
+        """What each group that is to be told counts in the loss."""
+        cells = self.screen.cells(starts)
+        return [self._count(cells, int(g[0]), full) for g in self.told]
+
+    def _count(self, cells: Cells, k: int, full: bool) -> float:
+        found, lacking, short = tell(cells, k, self.lags[k], self.brief.window, self.grounds[k], full)
+        return min(found / self.scale[k], LOST) * (1 + 0.25 * (lacking + short))
+
+    def _in_full(self, starts: np.ndarray, guess: list[float], power: int, bar: float) -> float:
+        """The loss in full; or more than `bar`, as soon as what some groups count, beside the `guess` of what the
+        others do, leaves no doubt."""
+        cells = self.screen.cells(starts)
+        for n in sorted(range(len(guess)), key=guess.__getitem__, reverse=True):
+            guess[n] = self._count(cells, int(self.told[n][0]), True)
+            if _mean(guess, power) * NEAR > bar:
+                break
+        return _mean(guess, power)
 
     # ------------------------------------------------------------ the way to better ones
-
-    def moved(self, starts: np.ndarray) -> np.ndarray:
-        """Other starts nearby: one place's start elsewhere, as in another place, or exchanged with it; a whole row."""
-        out, rng = starts.copy(), self.rng
-        i, v = self.free[rng.integers(len(self.free))]
-        g, j, kind = self.groups[v], rng.integers(len(starts)), rng.random()
-        if kind < 0.3:
-            out[i, g] = rng.choice(self.domain[i][v])
-        elif kind < 0.5:
-            out[i, g] += rng.integers(-3, 4)
-        elif kind < 0.7:
-            out[i, g] = starts[j, g[0]]
-        elif kind < 0.9:
-            out[i, g], out[j, g] = starts[j, g[0]], starts[i, g[0]]
-        else:
-            out[i] = np.where(np.isin(np.arange(len(self.brief.components)), g), starts[i], starts[j])
-        return out
 
     def anneal(
         self, starts: np.ndarray, steps: int, heat: tuple[float, float] = (0.15, 0.003), full: bool = False,
@@ -172,81 +155,111 @@ class Search:
     ) -> tuple[np.ndarray, float]:  # fmt: skip
         """The best rollout met on the way from `starts`, and its loss. heat: first and last, as shares of the loss.
 
-        In full, an order that is far too bad by the quick reckoning, at the ratio that both had last, is not worked
-        out."""
+        In full, an order that is too bad by the quick reckoning, at the ratio that both had last, is not worked out."""
         now, quick = self.loss(starts, full, power), self.loss(starts, power=power)
         best, least = starts, now
-        for step in range(steps if self.free else 0):
-            trial = self.moved(starts)
-            if not self.allowed(trial):
+        for step, draws in enumerate(self.rng.random((steps if self.free else 0, 6))):
+            trial = moved(starts, draws[:5], self.choice)
+            if (trial == starts).all() or not allowed(trial, self.choice):
                 continue
             warm = heat[0] * (heat[1] / heat[0]) ** (step / steps)
-            bar = now * (1 - warm * math.log(1 - self.rng.random()))
-            value = rough = self.loss(trial, power=power)
-            if full and rough * now / quick * NEAR < bar:
-                value = self.loss(trial, True, power)
+            bar = now * (1 - warm * math.log(1 - draws[5]))
+            counts = self._counts(trial)
+            value = rough = _mean(counts, power)
+            if full and rough * now * NEAR < bar * quick:
+                value = self._in_full(trial, [c * now / quick for c in counts], power, bar)
             elif full:
                 continue
             if value < bar:
                 starts, now, quick = trial, value, rough
-                if value < least:
+                if value < least * SAME:
                     best, least = trial, value
         return best, least
 
     def best(self, effort: float = 1.0, restarts: int = 3) -> np.ndarray | None:
         """The best rollout found; None where no rollout was found that keeps to what is allowed. effort: multiple of
-        the steps. The last steps look at little but the worst component."""
-        fast, slow, heat = self._steps()
-        found: list[tuple[float, int, np.ndarray]] = []
+        the steps. In full, orders are held against each other by little but the worst component."""
+        (fast, slow), best, least = self._steps(), None, math.inf
         for _ in range(restarts):
             start = self.random()
             if start is None:
                 return None
             made, _ = self.anneal(start, int(fast * effort))
-            found.append((self.loss(made, full=True), len(found), made))
-        _, _, made = min(found)
-        made, _ = self.anneal(made, int(0.7 * slow * effort), heat, full=True)
-        return self.anneal(made, int(0.3 * slow * effort), (heat[0] / 5, heat[1]), full=True, power=WORST)[0]
+            if best is None or self.loss(made, full=True) < least * SAME:
+                best, least = made, self.loss(made, full=True)
+        assert best is not None
+        return self.anneal(best, int(slow * effort), HEAT, full=True, power=WORST)[0]
 
-    def _steps(self) -> tuple[float, float, tuple[float, float]]:
-        """Steps on the screen and downhill, and the heat of the latter: fewer where each takes longer."""
+    def _steps(self) -> tuple[float, float]:
+        """Steps on the screen and in full: fewer where each takes longer."""
         size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
         if self.least:
-            return 1000 * size, 450 / size, (0.01, 0.001)
-        work = len(self.groups) * len(self.screen.place) ** 2 / 300
-        return 1500 * size / max(work / 20, 1.0), max(6500 / (work * len(self.brief.places) / 10), 150), (0.05, 0.001)
+            return 300 * size**2, 8000 / size**1.5
+        work = len(self.groups) * len(self.screen.place) ** 2 * len(self.brief.places) / 3000
+        return 300 * size**2, max(18000 / work**0.6, 300)
 
 
-_NO_TABLES = Tables(*(np.zeros(0) for _ in range(4)))
+class Choice(NamedTuple):
+    """What may start when: may (P, V, T + 1) for V groups, T for never; free (n, 2) places and groups that have a
+    choice; first (V,) component of each group, of (K,) the group that each component is in; most (V + 1,) starts a
+    period, of groups and of all; past: periods in which they are not counted."""
 
-
-def expected(found: Moments, exposed: np.ndarray, moderated: bool) -> float:
-    """Detectable effect by the expected interval: moderated, or by refits alone (`inference/`). Its width is random,
-    which a t with its degrees of freedom makes up for."""
-    V, v1, v0, most, n1, n0, used = parts(found.spread, found.shift, exposed)
-    shrunk = (used - 1) / used
-    df = float(satterthwaite(*np.array([v1 * shrunk, v0 * shrunk, n1, n0])))
-    prior = min(max(min(n1, n0) - 1.0, 1.0), PRIOR_DF) if moderated else 0.0
-    least, most = found.influence.sum(), most * shrunk
-    width = (prior + df * math.sqrt(min(least, most) * most) / V) / (prior + df) if moderated else most / V
-    c = float(stdtrit(prior + df, 0.975)) * math.sqrt(width)
-    return (c + Z80 * math.sqrt(1 + c**2 / (2 * (prior + df)))) * math.sqrt(V)
+    may: np.ndarray
+    free: np.ndarray
+    first: np.ndarray
+    of: np.ndarray
+    most: np.ndarray
+    past: int
 
 
 @quick
-def parts(
-    spread: np.ndarray, shift: np.ndarray, exposed: np.ndarray
-) -> tuple[float, float, float, float, int, int, int]:
-    """Variance; squares of the shifts of exposed places, of those that serve as comparison alone, and of both; how many
-    places each are."""
-    V, v1, v0, most = spread.sum(), 0.0, 0.0, 0.0
-    n1, n0, used = 0, 0, 0
-    for i in range(len(spread)):
-        only = spread[i] > NOTHING * V and not exposed[i]
-        if exposed[i]:
-            v1, n1 = v1 + shift[i], n1 + 1
-        if only:
-            v0, n0 = v0 + shift[i], n0 + 1
-        if exposed[i] or only:
-            most, used = most + shift[i], used + 1
-    return V, v1, v0, most, n1, n0, used
+def allowed(starts: np.ndarray, choice: Choice) -> bool:
+    """Whether every start is one of those allowed, and no period from now on has too many."""
+    P, V, T = choice.may.shape[0], choice.may.shape[1], choice.may.shape[2] - 1
+    count = np.zeros((V + 1, T + 1), np.int64)
+    for i in range(P):
+        for v in range(V):
+            t = starts[i, choice.first[v]]
+            if not choice.may[i, v, t]:
+                return False
+            count[v, t] += 1
+            count[V, t] += 1
+    for v in range(V + 1):
+        for t in range(choice.past, T):
+            if count[v, t] > choice.most[v]:
+                return False
+    return True
+
+
+@quick
+def moved(starts: np.ndarray, draws: np.ndarray, choice: Choice) -> np.ndarray:
+    """Other starts nearby. draws: five numbers from 0 to 1, of which the third tells what is done: one start elsewhere,
+    a little earlier or later, or as in another place; two places or two components of a place exchanged; a place's
+    other starts as in another place; all starts of a place a little earlier or later; or one beside another place's."""
+    n = int(draws[0] * len(choice.free))
+    i, v, j, kind = choice.free[n, 0], choice.free[n, 1], int(draws[1] * len(starts)), draws[2]
+    w, by = int(draws[1] * len(choice.first)), (1 + int(draws[3] * 3)) * (1 if draws[4] < 0.5 else -1)
+    out, T, to = starts.copy(), choice.may.shape[2] - 1, int(draws[3] * choice.may[i, v].sum())
+    day = np.flatnonzero(choice.may[i, v])[to]
+    for o in range(len(choice.of)):
+        own, mine, theirs = choice.of[o] == v, starts[i, o], starts[j, o]
+        if kind < 0.2 and own:
+            out[i, o] = day
+        elif (0.2 <= kind < 0.4 and own) or 0.8 <= kind < 0.85:
+            out[i, o] = mine + by
+        elif 0.4 <= kind < 0.7 and own:
+            out[i, o], out[j, o] = theirs, mine if kind >= 0.55 else theirs
+        elif 0.7 <= kind < 0.75 and not own:
+            out[i, o] = theirs
+        elif 0.75 <= kind < 0.8 and (own or choice.of[o] == w):
+            out[i, o] = starts[i, choice.first[w if own else v]]
+        elif kind >= 0.85 and own:
+            out[i, o] = theirs + (1 if by > 0 else -1)
+        out[i, o] = min(max(out[i, o], 0), T)
+    return out
+
+
+def _mean(counts: list[float], power: int) -> float:
+    """The mean of a power, without overflow for any power."""
+    most = max(counts)
+    return most * (sum((c / most) ** power for c in counts) / len(counts)) ** (1 / power)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 
 import evalkit as ek
 from benchmarks.plan_briefs import IMPOSSIBLE
@@ -14,15 +15,16 @@ from evalkit.components.status import make_audit
 from evalkit.components.wording import Names
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.errors import EvalkitError, NotIdentifiedError, OptionError
-from evalkit.rollouts import kernel
+from evalkit.inference.replicates import satterthwaite
+from evalkit.rollouts import kernel, worth
 from evalkit.rollouts.allocation import replay
 from evalkit.rollouts.brief import Brief, make_brief
 from evalkit.rollouts.kernel import Screen
 from evalkit.rollouts.law import laws, make_forms, paths_of
-from evalkit.rollouts.least import System, Tables, columns, spread, steps_taken
+from evalkit.rollouts.least import Tables, moments, spread, system_of
 from evalkit.rollouts.planning import RolloutPlan, search_plan
 from evalkit.rollouts.planning import rivals as beside
-from evalkit.rollouts.search import Search
+from evalkit.rollouts.search import Search, moved
 from evalkit.vocabulary import SAME
 
 T, WINDOW = 24, 4
@@ -76,16 +78,18 @@ def test_the_screen_weighs_and_refits_as_the_estimator_does(people: list[int] | 
 def test_loops_and_arrays_are_the_same_reckoning() -> None:
     b = a_brief([4, 6, 8, 2, 10, 4, 6], 0.5)
     screen = Screen.of(b)
-    cells, own = screen.cells(STARTS)
+    cells = screen.cells(STARTS)
     for k in range(2):
         made = []
-        for read in (kernel.loops, kernel.arrays):
-            W, seen = np.zeros((len(cells), T)), np.zeros((WINDOW, 2, 7), dtype=bool)
-            mass = read(cells, screen.reach, screen.place, screen.heads, own, k, 2, 0, 6, W, seen)
-            made.append((mass, W, seen))
+        for weigh, refits in ((kernel.loops, kernel.refits), (kernel.arrays, kernel.one_by_one)):
+            W, seen = np.zeros((len(cells.start), T)), np.zeros((WINDOW, 2, 7), dtype=bool)
+            mass = weigh(cells, k, 2, 0, 6, W, seen)
+            every, scratch = np.zeros(W.shape), np.zeros(seen.shape, dtype=bool)
+            whole = weigh(cells, k, -1, 0, 6, every, scratch)
+            made.append((mass, W, seen, refits(cells, k, 0, 6, every, whole, scratch, screen.spreads)))
         assert made[0][0] == pytest.approx(made[1][0]) and made[0][0] > 0
         assert np.allclose(made[0][1], made[1][1], atol=1e-12) and (made[0][2] == made[1][2]).all()
-    assert columns(STARTS, 0, T)[1] == steps_taken(STARTS, 0, T)[1]
+        assert np.allclose(made[0][3], made[1][3], rtol=1e-9) and (made[0][3] > 0).all()
 
 
 @pytest.mark.parametrize("people", [None, [4, 6, 8, 2, 10, 4, 6]])
@@ -98,24 +102,74 @@ def test_the_screen_of_least_noise_is_the_law_of_the_designs(people: list[int] |
         forms = make_forms(b, paths, name, SAME, (0, WINDOW - 1))
         assert forms is not None
         square, G = np.diag(forms.covariance), len(b.places)
-        system = System.of(STARTS, k, ok, b.people, tables)
-        moments = system.moments()
-        assert moments is not None
-        assert moments.spread.sum() == pytest.approx(square[0], rel=1e-9)
-        assert moments.shift == pytest.approx(square[1 : 1 + G], rel=1e-7)
-        assert moments.influence == pytest.approx(square[1 + G :], rel=1e-7)
-        assert system.spread() == pytest.approx(moments.spread, rel=1e-9)
-        quick = spread(STARTS, k, ok, b.people, tables.size, tables.steps, tables.asks, tables.own, 60)
-        assert quick.sum() == pytest.approx(square[0], rel=1e-3)
+        system = system_of(STARTS, k, ok, b.people, tables)
+        own, shift, influence = moments(system)
+        assert own.sum() == pytest.approx(square[0], rel=1e-9)
+        assert shift == pytest.approx(square[1 : 1 + G], rel=1e-7)
+        assert influence == pytest.approx(square[1 + G :], rel=1e-7)
+        assert spread(system) == pytest.approx(own, rel=1e-9)
         assert square[0] == pytest.approx(forms.working, rel=1e-9)  # the planning covariance is the working one
 
 
-def test_without_numba_the_search_reckons_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    b = a_brief([4, 6, 8, 2, 10, 4, 6])
-    quick = [Search(b, 0).loss(STARTS, full) for full in (False, True)]
-    monkeypatch.setattr("evalkit.rollouts.kernel.COMPILED", False)
-    monkeypatch.setattr("evalkit.rollouts.search.COMPILED", False)
-    assert [Search(b, 0).loss(STARTS, full) for full in (False, True)] == pytest.approx(quick, rel=1e-3)
+@pytest.mark.parametrize("reach", [None, 0.5])
+@pytest.mark.parametrize("weights", ["least_noise", "equal"])
+def test_without_numba_the_search_reckons_the_same(
+    monkeypatch: pytest.MonkeyPatch, weights: str, reach: float | None
+) -> None:
+    b = a_brief([4, 6, 8, 2, 10, 4, 6], reach)
+    quick = [Search(b, 0, weights).loss(STARTS, full) for full in (False, True)]
+    monkeypatch.setattr("evalkit.rollouts.worth.weigh", kernel.arrays)
+    monkeypatch.setattr("evalkit.rollouts.worth.shifts", kernel.one_by_one)
+    monkeypatch.setattr("evalkit.rollouts.search.tell", getattr(worth.tell, "py_func", worth.tell))
+    plain = [Search(b, 0, weights).loss(STARTS, full) for full in (False, True)]
+    assert plain == pytest.approx(quick, rel=1e-9) and quick[1] > quick[0]
+
+
+def test_what_an_interval_is_expected_to_tell() -> None:
+    """By hand, with the degrees of freedom and quantiles of the estimators."""
+    found = np.array([[4.0, 1.0, 2.0, 1.0, 0.0], [5.0, 2.0, 2.0, 2.0, 3.0], [3.0, 1.0, 1.0, 1.0, 9.0]])
+    exposed = np.array([True, True, False, False, False])
+    df = float(satterthwaite(*np.array([7.0, 4.0, 2.0, 2.0])))
+    c = stdtrit(df, 0.975) * np.sqrt(11 * 3 / 4 / 8)
+    detectable = (c + worth.Z80 * np.sqrt(1 + c**2 / (2 * df))) * np.sqrt(8)
+    assert worth.expected(found, exposed, False) == pytest.approx(detectable, rel=1e-5)
+    found[2, 4] = 0.0
+    most, least, prior = 11 * 3 / 4, 6.0, 1.0
+    c = stdtrit(prior + df, 0.975) * np.sqrt((prior + df * np.sqrt(least * most) / 8) / (prior + df))
+    detectable = (c + worth.Z80 * np.sqrt(1 + c**2 / (2 * (prior + df)))) * np.sqrt(8)
+    assert worth.expected(found, exposed, True) == pytest.approx(detectable, rel=1e-5)
+    grid = np.array([1.0, 1.5, 2.7, 8.0, 40.0, 1e5])
+    assert [worth.quantile(df) for df in grid] == pytest.approx(stdtrit(grid, 0.975), rel=1e-5)
+
+
+def test_a_window_that_cannot_be_claimed_to_its_end_counts_against_an_order() -> None:
+    """Of six places that start, one is left at the end of the window: separability claims its beginning only."""
+    places, planned = [f"p{i}" for i in range(12)], [ek.Planned("a"), ek.Planned("b")]
+    b = make_brief(places, planned, (0, T - 1), ek.Noise(), WINDOW)
+    starts = np.array([[8, T]] * 2 + [[8, 10]] * 4 + [[18, T]] * 4 + [[18, 10]] * 2)
+    law, search = laws(b, starts)[0], Search(b, 0)
+    found, lacking, short = worth.tell(search.screen.cells(starts), 0, 0, WINDOW, search.grounds[0], True)
+    assert lacking == 0 and np.isfinite(found)
+    assert (short > 0) == (law.until < WINDOW)
+
+
+def test_steps_of_a_search_keep_to_what_is_allowed() -> None:
+    planned = [ek.Planned("a", fixed={"p0": 8}), ek.Planned("b", per_month=2, everywhere=False), ek.Planned("c")]
+    b = make_brief([f"p{i}" for i in range(7)], planned, (0, T - 1), ek.Noise(), WINDOW, [("a", "c")], 3)
+    search = Search(b, 0)
+    starts, seen = search.random(), set()
+    assert starts is not None and search.allowed(starts)
+    for draws in np.random.default_rng(1).random((2000, 5)):
+        trial = moved(starts, draws, search.choice)
+        fits = ((trial >= b.low) & (trial <= b.high)) | ((trial == T) & b.never)
+        count = np.array([np.bincount(trial[:, k], minlength=T + 1)[:T] for k in range(len(b.names))])
+        heads = [g[0] for g in search.groups]
+        within = (count[:, b.past :] <= b.most[:, None]).all() and (count[heads].sum(axis=0)[b.past :] <= 3).all()
+        assert search.allowed(trial) == (bool(fits.all()) and bool(within))
+        if search.allowed(trial):
+            starts = trial
+            seen.add(tuple(trial.ravel()))
+    assert len(seen) > 100 and (starts[0] == search.domain[0][0][0]).any()
 
 
 def test_many_sizes_and_periods_share_tables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +177,7 @@ def test_many_sizes_and_periods_share_tables(monkeypatch: pytest.MonkeyPatch) ->
     own = Search(b, 0).loss(STARTS, full=True)
     monkeypatch.setattr("evalkit.rollouts.least.MOST", 2 * T**3)
     shared = Search(b, 0)
-    assert len(shared.tables[0].steps) == 2 and shared.loss(STARTS, full=True) == pytest.approx(own, rel=0.5)
+    assert len(shared.grounds[0].tables.steps) == 2 and shared.loss(STARTS, full=True) == pytest.approx(own, rel=0.5)
 
 
 def test_effects_that_differ_between_places_widen_what_is_promised() -> None:
