@@ -10,8 +10,7 @@ have verdicts too, stand beside them in two lines.
 
 `--inputs N` makes results/decision_inputs.csv again from draws 1 to N: medians by component of degrees of freedom,
 which stored answers do not hold, and of what its money comes to (break-even effect, and people periods x what matters x
-worth). `--withheld N` evaluates draws 1 to N whole and counts lines with a range whose chances are withheld, into
-results/decision_withheld.csv.
+worth). How often chances are withheld is counted by `benchmarks/decision_allowed.py`.
 """
 
 from __future__ import annotations
@@ -253,22 +252,6 @@ def inputs(draws: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).groupby(columns[:3], as_index=False).median()
 
 
-def withheld(draws: int) -> pd.DataFrame:
-    """Lines of single components with a range, and of how many chances are withheld, by partnership and setting."""
-    rows = []
-    for name, setting in ((n, s) for n in SPECS for s in SETTINGS):
-        lines = []
-        for seed in range(1, draws + 1):
-            study = ek.synthetic.partnership(name, setting, seed).study
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ek.EvalkitWarning)
-                found = ek.evaluate(study.replace(outcomes=study.outcomes[:1])).decisions
-            lines += [line.case for line in found.lines if line.case.ranged and len(line.case.members) == 1]
-        rows.append((name, setting, draws, len(lines), sum(bool(case.withheld) for case in lines)))
-        print(*rows[-1], flush=True)
-    return pd.DataFrame(rows, columns=["partnership", "setting", "draws", "lines", "withheld"])
-
-
 # ---------------------------------------------------------------- page and picture
 
 
@@ -401,13 +384,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--inputs", type=int, metavar="N")
-    parser.add_argument("--withheld", type=int, metavar="N")
     chosen = parser.parse_args()
     if chosen.inputs:
         inputs(chosen.inputs).to_csv(RESULTS / "decision_inputs.csv", index=False, float_format="%.6g")
-    if chosen.withheld:
-        table = withheld(chosen.withheld)
-        table.to_csv(RESULTS / "decision_withheld.csv", index=False, lineterminator="\n")
     rng = np.random.default_rng(SEED)
     every, equal = answers(), answers(equal=True)
     leaned = lean_table({t: populate(every, t, rng) for t in TRUTHS})

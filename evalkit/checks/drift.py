@@ -33,7 +33,7 @@ GAP = 2
 """Periods before the start that are left out to see whether something had set in just then."""
 SETS_IN = 6
 """Periods before the start at which a late drift sets in."""
-LEVELS: dict[DriftWord, tuple[float, float, float]] = {"shown": (0.05, 0.10, 0.03), "likely": (0.075, 0.10, 0.05)}
+LEVELS: dict[DriftWord, tuple[float, float, float]] = {"shown": (0.05, 0.08, 0.05), "likely": (0.09, 0.11, 0.05)}
 """One-sided p values below which a change counts beside a straight line, beside a late drift, and without the last two
 periods before the start; chosen in simulations (docs/decisions, "One model for headline and drift")."""
 TOO_FEW = "fewer than two places that start it, or two beside them, can be followed before and after"

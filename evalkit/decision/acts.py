@@ -104,16 +104,28 @@ def chance_pays(decision: Decision, worth: Sequence[float]) -> np.ndarray:
     if matters is None or not stake.costed or not math.isfinite(decision.chance_better):
         return np.full(len(worth), math.nan)
     effects = [stake.cost / (stake.people_periods * matters * w) for w in worth]
-    believed = _believed(decision, matters, effects)[0]
+    believed = believed_of(decision, effects)
     return np.array([float(believed.above(effect)[0]) for effect in effects])
+
+
+def believed_of(line: Decision, at: Sequence[float] = ()) -> Posterior:
+    """What is believed of the effect of a line with a range, in units of what matters (which must be stated), exact at
+    some effects."""
+    return _believed(line, line.case.matters or math.nan, at)[0]
 
 
 def _believed(held: Decision, matters: float, at: Sequence[float]) -> tuple[Posterior, tuple[float, float], float]:
     """What is believed of the effect in units of what matters, exact at some effects; the prior's mean and spread after
-    it gave way, and its spread before."""
+    it gave way, and its spread before.
+
+    By how far what is allowed for moves the answer is as likely anywhere between the ends: of where in such a set the
+    truth lies data say nothing, so that a prior stays there what it was (Moon and Schorfheide 2012, Econometrica 80).
+    """
     case = held.case
     mean, doubt = held.prior.on(case, matters)
-    est, se = case.estimate / matters, case.std_error / matters
+    down, up = case.moves
+    est = (case.estimate + (down + up) / 2) / matters
+    se = math.hypot(case.std_error, (up - down) / math.sqrt(12)) / matters
     sd = float(giving_way(est, widened(se), (mean, doubt)))
     return posterior(est, widened(se), case.df, (mean, sd), at=at), (mean, sd), doubt
 

@@ -15,10 +15,11 @@ class Case:
 
     Estimate, range and std_error in the outcome's unit, benefit positive; NaN where there is none. matters: None where
     nobody has said. members: of a bundle or the programme, itself of a component. withheld: why no chance may be given.
-    beside: what ended a claim and no chance allows for. reason: why there is no range. left: whether places without it
-    are left. kind, unit, good: of the outcome, `good` -1 where lower is better. one: one outcome in words, such as 'a
-    person month with “In a settled home”'. again: standard error of what the next rollout alone would tell, where one
-    is planned.
+    beside: what ended a claim and no chance allows for. allowed: failed checks, in words, that say how far they may
+    move the answer; allowed_low, allowed_high: ends of the range so moved. reason: why there is no range. left: whether
+    places without it are left. kind, unit, good: of the outcome, `good` -1 where lower is better. one: one outcome in
+    words, such as 'a person month with “In a settled home”'. again: standard error of what the next rollout alone would
+    tell, where one is planned.
     """
 
     name: str
@@ -37,6 +38,9 @@ class Case:
     matters: float | None = None
     withheld: str = ""
     beside: str = ""
+    allowed: tuple[str, ...] = ()
+    allowed_low: float = math.nan
+    allowed_high: float = math.nan
     reason: str = ""
     left: bool = True
     stake: Stake = field(default_factory=Stake)
@@ -50,6 +54,12 @@ class Case:
         return all(map(math.isfinite, numbers)) and self.std_error > 0
 
     @property
+    def moves(self) -> tuple[float, float]:
+        """By how much at most what is allowed for moves the answer, down and up."""
+        away = self.allowed_low - self.conf_low, self.allowed_high - self.conf_high
+        return away if self.allowed and all(map(math.isfinite, away)) else (0.0, 0.0)
+
+    @property
     def drift(self) -> float:
         """Smallest drift, in the outcome's unit, that would undo what is ruled out; NaN where nothing is."""
         if not self.ranged or self.matters is None:
@@ -61,5 +71,6 @@ class Case:
         """The same line without what was found."""
         nan = math.nan
         return replace(
-            self, estimate=nan, conf_low=nan, conf_high=nan, std_error=nan, df=nan, withheld=reason, reason=reason
-        )
+            self, estimate=nan, conf_low=nan, conf_high=nan, allowed_low=nan, allowed_high=nan, std_error=nan, df=nan,
+            withheld=reason, reason=reason,
+        )  # fmt: skip

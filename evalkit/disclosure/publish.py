@@ -32,6 +32,7 @@ LOG = ("table", "row", "hidden", "rule")
 NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "df")
 _BANDS = ("estimate", "conf_low", "conf_high", "band_low", "band_high")
 _RANGE = ("estimate", "conf_low", "conf_high")
+_OTHER_ENDS = ("low", "high", "allowed_low", "allowed_high")
 _CLUSTERS = ("clusters_exposed", "clusters_comparison")
 _ONE_LEFT_OUT = {
     "passed": "It holds with any one place left out.",
@@ -183,7 +184,7 @@ class Guard:
         """A line to decide on without what rests on too few people, as coarse as the counts behind it; the programme's
         only where `whole` may be told."""
         case = replace(case, reason=self.told(case.reason), withheld=self.told(case.withheld),
-                       beside=self.told(case.beside))  # fmt: skip
+                       beside=self.told(case.beside), allowed=tuple(map(self.told, case.allowed)))  # fmt: skip
         behind = self.had(case.members) if case.name != PROGRAMME else max(self.had([m]) for m in case.members)
         case = _coarse_values(case, max(self.step(m, case.outcome, behind) for m in case.members))
         if case.name == PROGRAMME:
@@ -428,7 +429,7 @@ def _coarse_values(given: _T, step: float) -> _T:
     """Evidence with effects to multiples of a step, standard errors and p values to two digits."""
     if not step > 0:
         return given
-    steps = dict.fromkeys((*_RANGE, "low", "high", "breakdown", "smallest_detectable"), step)
+    steps = dict.fromkeys((*_RANGE, *_OTHER_ENDS, "breakdown", "smallest_detectable"), step)
     steps |= {n: float(two_digits(getattr(given, n, math.nan))) for n in ("std_error", "p_adjusted")}
     changes: dict[str, Any] = {
         n: float(to_step(getattr(given, n), s, way_of(n))) for n, s in steps.items() if hasattr(given, n)

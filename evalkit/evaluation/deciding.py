@@ -23,7 +23,7 @@ from evalkit.show.words import join_words, quoted
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME, sign_of
 from evalkit.verdicts.evidence import Evidence
-from evalkit.verdicts.rules import claim_ended_by, holding_back
+from evalkit.verdicts.rules import claim_ended_by, failed_main_checks, holding_back, may_move
 from evalkit.vocabulary import Direction, VerdictName
 
 if TYPE_CHECKING:
@@ -200,9 +200,19 @@ def _components(stakes: Stakes) -> Iterator[Case]:
             yield replace(case, withheld=_tied(e))
             continue
         row = {c: getattr(e, c) for c in ("estimate", "conf_low", "conf_high", "std_error", "df")}
-        held = holding_back(e)
-        withheld, beside = (next((w.words for w in found), "") for found in (held, () if held else claim_ended_by(e)))
-        yield replace(_found(case, row), withheld=withheld, beside=beside)
+        held, moving = holding_back(e), may_move(e)
+        others = () if held else (w for w in claim_ended_by(e) if w.name not in moving)
+        withheld, beside = (next((w.words for w in found), "") for found in (held, others))
+        case = replace(_found(case, row), withheld=withheld, beside=beside)
+        yield _allowing(case, e, moving) if moving else case
+
+
+def _allowing(case: Case, e: Evidence, moving: Mapping[str, tuple[float, float]]) -> Case:
+    """The line with what failed checks say may move its answer, all of them at once."""
+    down, up = np.sort(case.good * np.sum(list(moving.values()), axis=0))
+    words = tuple(w.words for w in failed_main_checks(e) if w.name in moving)
+    low, high = case.conf_low + float(down), case.conf_high + float(up)
+    return replace(case, allowed=words, allowed_low=low, allowed_high=high)
 
 
 def _tied(e: Evidence) -> str:

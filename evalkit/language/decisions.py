@@ -64,7 +64,8 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     doubt = "" if d.moved else say.NOT_MOVED if d.prior.name in NAMES else say.NOT_MOVED_POOL.format(pool=d.prior.name)
     doubt = say.GAVE_WAY if d.gave_way else doubt
     beside = say.BESIDE.format(reason=d.case.beside) if d.case.beside else ""
-    doubt = " ".join(filter(None, (beside, doubt)))
+    allowed = say.ALLOWED.format(reasons=join_words(d.case.allowed)) if d.case.allowed else ""
+    doubt = " ".join(filter(None, (beside, allowed, doubt)))
     return Said(say.LEANS[d.lean], chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
 
 

@@ -252,6 +252,7 @@ DISAGREE = (
 NO_EVIDENCE = "{whole} rests on no evidence here: {reason}"
 NOTHING_AGAINST = "this says nothing against it; only places without it could tell"
 BESIDE = "These chances do not allow for this: {reason}."
+ALLOWED = "These chances allow for this, the likely range does not: {reasons}."
 NOT_MOVED = "The data moved this little: it rests on the doubt we started from."
 GAVE_WAY = "The data lie further out than what we started from allows, so that it gave way to them."
 NOT_MOVED_POOL = "The data moved this little: it rests on what {pool} found."

@@ -92,9 +92,21 @@ def failed_main_checks(evidence: Evidence) -> tuple[Weakness, ...]:
 
 def holding_back(evidence: Evidence) -> tuple[Weakness, ...]:
     """Weaknesses for which no chance is given: failed main checks, and a failed check by people. One place that decides
-    an answer makes it unsure, which its range already says."""
+    an answer makes it unsure, which its range already says; what `may_move` it by so much is allowed for."""
     people = (w for w in weaknesses(evidence) if w.name == "by_people_failed")
-    return (*(w for w in failed_main_checks(evidence) if w.name != "dominant_place"), *people)
+    spared = ("dominant_place", *may_move(evidence))
+    return (*(w for w in failed_main_checks(evidence) if w.name not in spared), *people)
+
+
+def may_move(evidence: Evidence) -> dict[str, tuple[float, float]]:
+    """Failed checks that say by how much, down and up, they may move the answer: whoever went missing was (Lee's
+    bounds), and the comparison that gives another one (it, or anything between)."""
+    found = {}
+    if (c := _failed(evidence, "stayers")) is not None:
+        found["stayers"] = c.conf_low - evidence.conf_low, c.conf_high - evidence.conf_high
+    if (c := _failed(evidence, "rungs")) is not None:
+        found["rungs"] = min(-c.estimate, 0.0), max(-c.estimate, 0.0)
+    return {name: ends for name, ends in found.items() if all(map(math.isfinite, ends))}
 
 
 def claim_ended_by(evidence: Evidence) -> tuple[Weakness, ...]:
@@ -180,6 +192,10 @@ def _touched_elsewhere(e: Evidence) -> bool:
 
 def _check_of(e: Evidence, name: str) -> CheckOutcome | None:
     return next((c for c in e.checks if c.check == name), None)
+
+
+def _failed(e: Evidence, name: str) -> CheckOutcome | None:
+    return c if (c := _check_of(e, name)) is not None and c.status == "failed" else None
 
 
 def _below(e: Evidence, low: float, high: float) -> bool:

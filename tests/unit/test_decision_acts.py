@@ -134,6 +134,17 @@ def test_what_is_withheld_keeps_its_lean_and_has_no_chance() -> None:
     assert found.case.drift == pytest.approx(found.case.conf_low + 0.05)
 
 
+def test_chances_allow_for_what_a_failed_check_says_may_move_the_answer() -> None:
+    bare = case(0.06, 0.02)
+    ends = {"allowed_low": bare.conf_low - 0.08, "allowed_high": bare.conf_high + 0.02}
+    found = decide(replace(bare, allowed=("more dropped out",), **ends), DOUBT)
+    by_hand = decide(case(0.06 - 0.03, float(np.hypot(0.02, 0.1 / np.sqrt(12)))), DOUBT)
+    assert (found.chance_better, found.chance_matters) == pytest.approx((by_hand.chance_better, by_hand.chance_matters))
+    assert found.chance_better < decide(bare, DOUBT).chance_better - 0.05
+    assert found.lean == decide(bare, DOUBT).lean  # of the likely range, which does not allow for it
+    assert decide(replace(bare, **ends), DOUBT).chance_better == decide(bare, DOUBT).chance_better
+
+
 def test_nothing_is_decided_before_somebody_says_what_matters() -> None:
     found = decide(case(0.06, 0.02, matters=None), DOUBT)
     assert (found.act, found.hangs, found.lean) == ("hold_and_test", "unstated", "harm_ruled_out")

@@ -13,6 +13,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.decisions import COLUMNS, every_case
 from evalkit.evaluation.results import safe
+from evalkit.language.decisions import said_of
 from evalkit.verdicts.evidence import CheckOutcome
 from evalkit.vocabulary import ACTS, LEANS
 from tests.unit.test_value import panel
@@ -266,6 +267,30 @@ def test_failed_checks_withhold_chances_and_others_do_not(
     assert (found.hangs == "withheld") is held
     assert bool(np.isnan(found.chance_better)) is held
     assert found.lean == "harm_ruled_out"
+
+
+@pytest.mark.parametrize(
+    ("check", "moves"),
+    [
+        (CheckOutcome("stayers", "failed", "", 0.1, -0.2, 0.3), None),
+        (CheckOutcome("rungs", "failed", "", 0.04, 0.01, 0.07), (-0.04, 0.0)),
+        (CheckOutcome("rungs", "failed", "", -0.04, -0.07, -0.01), (0.0, 0.04)),
+    ],
+)
+def test_chances_allow_for_failed_checks_that_say_how_far_they_move_it(
+    good: ek.Evaluation, check: CheckOutcome, moves: tuple[float, float] | None
+) -> None:
+    (e, v), *rest = good.judged
+    passed = tuple(c for c in e.checks if c.check != check.check and c.status != "failed")
+    before = replace(good, judged=((replace(e, checks=passed), v), *rest)).decisions.lines[0]
+    found = replace(good, judged=((replace(e, checks=(*passed, check)), v), *rest)).decisions.lines[0]
+    down, up = moves or (check.conf_low - e.conf_low, check.conf_high - e.conf_high)
+    assert found.case.moves == pytest.approx((down, up) if e.good > 0 else (-up, -down))
+    assert found.hangs != "withheld" and found.chance_better != before.chance_better
+    assert "allow for this, the likely range does not" in said_of(found).doubt
+    assert "do not allow" not in said_of(found).doubt
+    whole = replace(good, judged=((replace(e, checks=(*passed, check)), v), *rest)).decisions.lines[-1]
+    assert whole.hangs == "withheld"  # the sum allows for nothing
 
 
 def test_what_rests_on_too_few_people_is_decided_without_its_numbers(good: ek.Evaluation) -> None:

@@ -21,7 +21,7 @@ from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import correlation, std_errors
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
-from evalkit.verdicts.rules import holding_back
+from evalkit.verdicts.rules import holding_back, may_move
 
 WHOLE = "Programme as a whole"
 NOBODY_WITHOUT = "nothing untreated is left to compare with"
@@ -223,7 +223,7 @@ def parts_held(parts: Decomposition, members: Sequence[str]) -> int:
     """How many members a failed check holds back: nobody attacked the sum by itself, and what is said of a part is said
     of the whole."""
     on_outcome = (e for e, _ in parts.evaluation.judged if e.outcome == parts.outcome.column)
-    return sum(e.component in members and bool(holding_back(e)) for e in on_outcome)
+    return sum(bool(holding_back(e) or may_move(e)) for e in on_outcome if e.component in members)
 
 
 def repriced(case: Case, costs: Costs) -> Case:
