@@ -16,7 +16,6 @@ from typing import Any, TypeAlias, TypeVarTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase, SubFigure
@@ -124,6 +123,8 @@ def _axes(ax: Axes | Sequence[Axes]) -> list[Axes]:
 
 def theme() -> AbstractContextManager[None]:
     """Seaborn's white style with our fonts and sizes, undone afterwards."""
+    import seaborn as sns  # here, as it takes a second: commands that draw nothing need not wait for it
+
     return mpl.rc_context({**sns.axes_style("white"), **_RC})
 
 

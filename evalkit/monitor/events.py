@@ -48,19 +48,37 @@ class Reading:
 def known(store: duckdb.DuckDBPyConnection, as_of: date, reading: Reading) -> None:
     """Make the view `known`: events delivered by a day that had occurred by then, none twice, each as it was corrected
     last, with the period in which it occurred."""
-    store.execute("DROP TABLE IF EXISTS known; DROP TABLE IF EXISTS corrected")
+    _forget(store)
     store.execute(
         "CREATE TEMP TABLE corrected AS SELECT event_id, max(delivery) AS last FROM events WHERE event_id IN (SELECT "
         "event_id FROM repeated) AND NOT again AND delivered <= ? GROUP BY event_id HAVING count(*) > 1",
         [as_of],
     )
+    day = f"DATE '{as_of.isoformat()}'"
     store.execute(
-        "CREATE TEMP TABLE known AS SELECT number, delivered, unit, place, provider, code, value, occurred, recorded, "
+        "CREATE TEMP VIEW known AS SELECT number, delivered, unit, place, provider, code, value, occurred, recorded, "
         f"period FROM events e JOIN ({_periods(reading)}) d ON e.occurred = d.day "
-        "LEFT JOIN corrected c ON e.event_id = c.event_id WHERE NOT e.again AND e.delivered <= ? AND e.occurred <= ? "
-        "AND (c.last IS NULL OR e.delivery = c.last)",
-        [as_of, as_of],
+        f"LEFT JOIN corrected c ON e.event_id = c.event_id WHERE NOT e.again AND e.delivered <= {day} AND "
+        f"e.occurred <= {day} AND (c.last IS NULL OR e.delivery = c.last)"
     )
+
+
+def keep_known(store: duckdb.DuckDBPyConnection) -> None:
+    """Work the view `known` out, for many questions."""
+    if _is_view(store):
+        store.execute(
+            "CREATE TEMP TABLE kept AS SELECT * FROM known; DROP VIEW known; ALTER TABLE kept RENAME TO known"
+        )
+
+
+def _forget(store: duckdb.DuckDBPyConnection) -> None:
+    """Drop what was known on another day."""
+    store.execute("DROP VIEW IF EXISTS known" if _is_view(store) else "DROP TABLE IF EXISTS known")
+    store.execute("DROP TABLE IF EXISTS corrected")
+
+
+def _is_view(store: duckdb.DuckDBPyConnection) -> bool:
+    return bool(store.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'known'").fetchall())
 
 
 def _periods(reading: Reading) -> str:

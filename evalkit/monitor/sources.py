@@ -163,6 +163,7 @@ class FromFeed:
     def feed(self, position: float, study: Study) -> Feed:
         """What the alarms of a day are asked about; the view of what was known must be of that day."""
         as_of, reading = self.day(position), self.reading
+        events.keep_known(self.store)
         known = {o.column for o in self.said["outcomes"]} | {c.name for c in self.said["components"]} | {reading.roster}
         known |= set((self.said["settings"].get("watch") or {}).get("codes", ()))
         since = (pd.Timestamp(as_of) - pd.Timedelta(days=35)).date()

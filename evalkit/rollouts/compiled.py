@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable)
 
@@ -18,3 +19,12 @@ def quick(function: _F) -> _F:
     from numba import njit
 
     return cast(_F, njit(cache=True)(function))
+
+
+def wait_for(function: Any) -> str:
+    """What makes a first search long, in words: loops that were never compiled here, or no numba; "" where neither."""
+    if not COMPILED:
+        return "The search goes on without numba, forty times as long: install evalkit with its extra [plan]"
+    kept = Path(function.stats.cache_path)
+    known = function.signatures or any(kept.glob(f"*.{function.__name__}-*.nbi"))
+    return "" if known else "The search is compiled first, once: up to half a minute"

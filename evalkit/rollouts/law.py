@@ -258,7 +258,7 @@ def published_forms(brief: Brief, screen: Screen, cells: Cells, k: int) -> Forms
         mine = np.flatnonzero(screen.place == i)
         part = L[mine].reshape(len(mine) * T, -1)
         shown = on[mine].reshape(len(mine) * T, -1).astype(float)
-        V = np.kron(np.ones((len(mine), len(mine))), screen.shocks)
+        V = brief.noise.shaken(np.kron(np.ones((len(mine), len(mine))), screen.shocks), _added(brief, shown))
         for j, kind in enumerate(mine):
             own = slice(j * T, (j + 1) * T)
             V[own, own] += _moved(brief, screen.more[kind] * screen.person, shown[own]) / screen.heads[kind]
@@ -276,7 +276,9 @@ def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.
     ratio = spread_of(brief)[path % brief.heads.shape[1]]
     person = brief.noise.of_person(brief.T)[np.ix_(t, t)]
     moved = _moved(brief, person * np.sqrt(np.outer(ratio, ratio)), on)
+    shocks = brief.noise.of_place(brief.T)[np.ix_(t, t)]
     V = V + np.equal.outer(cell, cell) * (moved - person) / brief.heads.ravel()[path]
+    V = V + brief.noise.shaken(shocks, _added(brief, on)) - shocks
     if brief.noise.effect:
         V = V + brief.noise.effect**2 * (on @ on.T)
     return np.asarray(V)
@@ -284,5 +286,9 @@ def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.
 
 def _moved(brief: Brief, person: np.ndarray, on: np.ndarray) -> np.ndarray:
     """(m, m) covariance of one person in cells where components (m, K) are on, with the effects wanted added."""
-    wanted = np.array([float(c.wanted or 0.0) for c in brief.components])
-    return brief.noise.moved(person, on @ wanted)
+    return brief.noise.moved(person, _added(brief, on))
+
+
+def _added(brief: Brief, on: np.ndarray) -> np.ndarray:
+    """(m,) effects wanted, added up, in cells where components (m, K) are on."""
+    return np.asarray(on @ np.array([float(c.wanted or 0.0) for c in brief.components]))

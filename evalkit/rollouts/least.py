@@ -207,8 +207,10 @@ def moments(system: System) -> np.ndarray:
     for i in range(P):
         for c in range(n):
             x[c] += each[i, c] / m
-    moved, pulled = np.zeros((P, n)), asked / m  # first what a place passes on to steps
+    moved, pulled = np.zeros((P, n)), np.zeros((P, n))
     for s in range(P):
+        for c in range(n):
+            pulled[s, c] = asked[s, c] / m  # first what a place passes on to steps
         told, left = without(system, s, inverse, each, takers, moved[s])
         if left <= 0.0:
             return np.full((3, P), np.nan)
@@ -267,9 +269,10 @@ def without(
             rows[t, c] = inverse[at[1 + t], c]
         for r in range(u):
             inner[t, r] = inverse[at[1 + t], at[1 + r]]
-    inner = -np.dot(rest, inner)
+    inner = np.dot(rest, inner)
     for t in range(u):
-        inner[t, t] += 1.0
+        for r in range(u):
+            inner[t, r] = (1.0 if t == r else 0.0) - inner[t, r]
     back = np.dot(np.linalg.solve(inner, np.dot(rest, known)), rows)
     for c in range(n):
         steps[c] = (right[c] + back[c]) / left

@@ -106,14 +106,26 @@ class Noise:
         if not self.share or not effects.any():
             return covariance
         p, rises = self.share, effects >= 0
-        room = np.where(rises, 1 - p, p)
-        moved = np.minimum(np.abs(effects) / room, MOST_MOVED)
+        room, moved = self._moved(effects)
         own = max(p * (1 - p) - self.person**2, 0.0)  # what people keep, of which `person` knows nothing
         both, still = covariance + own, np.outer(1 - moved, 1 - moved)
         square = np.where(np.abs(effects)[:, None] >= np.abs(effects), room[:, None], room) ** 2
         alike = np.equal.outer(rises, rises) | (moved == 0)[:, None] | (moved == 0)
         nested = (1 - np.maximum.outer(moved, moved)) * (both + square) - square * still
         return np.asarray(np.where(alike, nested, still * both) - own)
+
+    def shaken(self, shocks: np.ndarray, effects: np.ndarray) -> np.ndarray:
+        """(m, m) covariance of a place's shocks in cells where effects (m,) are added to a share, from that without: of
+        those who have moved no shock moves any, so that of a shock (1 - q) is left."""
+        if not self.share or not effects.any():
+            return shocks
+        _, moved = self._moved(effects)
+        return np.asarray(shocks * np.outer(1 - moved, 1 - moved))
+
+    def _moved(self, effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) share of people whom effects can move, and which part of them has moved."""
+        room = np.where(effects >= 0, 1 - self.share, self.share)
+        return room, np.minimum(np.abs(effects) / room, MOST_MOVED)
 
     @classmethod
     def from_study(cls, study: Study, outcome: str | None = None, effects: float = 0.0) -> Noise:

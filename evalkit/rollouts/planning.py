@@ -15,6 +15,7 @@ from evalkit.progress import step
 from evalkit.rollouts.allocation import Allocation, allocate
 from evalkit.rollouts.brief import Brief, Planned, make_brief
 from evalkit.rollouts.changes import cheapest_changes
+from evalkit.rollouts.compiled import wait_for
 from evalkit.rollouts.impossible import why_impossible
 from evalkit.rollouts.law import Law, laws
 from evalkit.rollouts.noise import Noise
@@ -191,6 +192,8 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
     if proof := why_impossible(brief, search):
         return RolloutPlan(brief, nothing, seed, weights, proof)
     step("Looking for an order of starts")
+    if why := wait_for(search.kernel):
+        step(why)
     starts = search.best(effort)
     if starts is None:
         words = (

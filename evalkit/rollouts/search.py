@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.compiled import quick
 from evalkit.rollouts.kernel import Cells, Screen
 from evalkit.rollouts.least import NO_TABLES, Tables
-from evalkit.rollouts.worth import Ground, tell
+from evalkit.rollouts.worth import Ground, tell, tell_least, tell_published
 
 LOST = 30.0
 """What a component counts, in effects wanted, that nothing can tell."""
@@ -102,6 +103,11 @@ class Search:
         return None
 
     # ------------------------------------------------------------ what it is worth
+
+    @property
+    def kernel(self) -> Callable:
+        """What takes longest to compile of all that a search of this kind needs."""
+        return tell_least if self.least else tell_published
 
     def detectable(self, starts: np.ndarray, full: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """(K,) detectable effects by the screen, and places lacking on either side, over event times. full: with the

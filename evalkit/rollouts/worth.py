@@ -32,14 +32,65 @@ class Ground(NamedTuple):
     moderated: bool
 
 
-@quick
 def tell(cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool) -> tuple[float, float, float]:
     """Detectable effect of component k, infinite where nothing tells it; places that it lacks on either side, over
     event times; and those that it lacks for a claim over all of its window. full: with the expected squares of refits
-    and influence; else as if each were the variance."""
-    P, T = len(ground.heads), len(ground.spreads.shocks)
-    W, seen = np.zeros((len(cells.start), T)), np.zeros((window, 2, P), np.bool_)
+    and influence; else as if each were the variance. Only the weights that are asked for are ever compiled."""
+    told = tell_least if ground.least else tell_published
+    return told(cells, k, lag, window, ground, full)
+
+
+@quick
+def tell_least(cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool) -> tuple[float, float, float]:
+    """The same by weights of least noise."""
+    _, seen, mass = compared(cells, k, lag, window, ground)
+    ok, exposed, lacking, short = sides(seen)
+    if mass <= 0.0:
+        return np.inf, lacking, short
+    system = system_of(cells.start, k, ok, ground.heads, ground.tables)
+    found = moments(system) if full else alike(spread(system))
+    return worth(found, exposed, ground.moderated), lacking, short
+
+
+@quick
+def tell_published(
+    cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool
+) -> tuple[float, float, float]:
+    """The same by the published, equal weights."""
+    W, seen, mass = compared(cells, k, lag, window, ground)
+    _, exposed, lacking, short = sides(seen)
+    if mass <= 0.0:
+        return np.inf, lacking, short
+    found = alike(squares(over(W, mass), cells.place, ground.spreads))
+    if full:
+        found[1] = shifts(cells, k, lag, BASE_WINDOW, W, mass, seen, ground.spreads)
+    return worth(found, exposed, ground.moderated), lacking, short
+
+
+@quick
+def compared(cells: Cells, k: int, lag: int, window: int, ground: Ground) -> tuple[np.ndarray, np.ndarray, float]:
+    """(C, T) unnormalised weights of component k, (E, 2, P) places on either side, and the mass."""
+    W = np.zeros((len(cells.start), len(ground.spreads.shocks)))
+    seen = np.zeros((window, 2, len(ground.heads)), np.bool_)
     mass = weigh(cells, k, -1, lag, BASE_WINDOW, W, seen)
+    return W, seen, mass
+
+
+@quick
+def over(W: np.ndarray, mass: float) -> np.ndarray:
+    """W / mass, one by one: what compares shapes takes seconds to compile."""
+    out = np.zeros(W.shape)
+    for i in range(W.shape[0]):
+        for t in range(W.shape[1]):
+            out[i, t] = W[i, t] / mass
+    return out
+
+
+@quick
+def sides(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """(E, P) places that are exposed at each event time, (P,) at any, and how many are lacking on either side and for a
+    claim over the whole window."""
+    window, _, P = seen.shape
     lacking, short, first = 0.0, 0.0, 0
     ok, exposed = np.zeros((window, P), np.bool_), np.zeros(P, np.bool_)
     for e in range(window):
@@ -51,19 +102,16 @@ def tell(cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool
         first = begun if e == 0 else first
         lacking += max(ENOUGH - begun, 0) + max(ENOUGH - waiting, 0)
         short += max(math.ceil(first / REMAIN) - begun, 0)
-    if mass <= 0.0:
-        return np.inf, lacking, short
-    if ground.least:
-        system = system_of(cells.start, k, ok, ground.heads, ground.tables)
-        found = moments(system) if full else alike(spread(system))
-    else:
-        found = alike(squares(W / mass, cells.place, ground.spreads))
-        if full:
-            found[1] = shifts(cells, k, lag, BASE_WINDOW, W, mass, seen, ground.spreads)
-    for i in range(P):
+    return ok, exposed, lacking, short
+
+
+@quick
+def worth(found: np.ndarray, exposed: np.ndarray, moderated: bool) -> float:
+    """Detectable effect; infinite where some place cannot be left out."""
+    for i in range(len(exposed)):
         if math.isnan(found[1, i]):
-            return np.inf, lacking, short
-    return expected(found, exposed, ground.moderated), lacking, short
+            return np.inf
+    return expected(found, exposed, moderated)
 
 
 @quick

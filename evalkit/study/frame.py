@@ -238,13 +238,19 @@ def _read_columns(opened: _Opened, names: list[str], cells: Cells, where: str) -
     return parquet_columns(opened.file, names, where)
 
 
+_PLAIN = r"-?(?:0|[1-9][0-9]{0,14})(?:\.0+)?"
+_SOME = 50
+
+
 def as_ids(column: pd.Series) -> pd.Series:
     """Whole numbers where every id is written as one plainly (7 or 7.0); else the text as it stands."""
     if not pd.api.types.is_string_dtype(column.dtype):
         return column
+    if not column.iloc[:_SOME].dropna().astype("str").str.fullmatch(_PLAIN).all():
+        return column  # of millions of names, some tell
     codes, distinct = pd.factorize(column)
     written = pd.Series(distinct, dtype="str")
-    if not len(written) or not written.str.fullmatch(r"-?(?:0|[1-9][0-9]{0,14})(?:\.0+)?").all():
+    if not len(written) or not written.str.fullmatch(_PLAIN).all():
         return column
     numbers = pd.to_numeric(written).to_numpy().astype(np.int64)
     if (codes < 0).any():

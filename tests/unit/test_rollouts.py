@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from evalkit.components.wording import Names
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.errors import EvalkitError, NotIdentifiedError, OptionError
 from evalkit.inference.replicates import satterthwaite
-from evalkit.rollouts import kernel, worth
+from evalkit.rollouts import compiled, kernel, worth
 from evalkit.rollouts.allocation import replay
 from evalkit.rollouts.brief import Brief, make_brief
 from evalkit.rollouts.kernel import Screen
@@ -385,6 +387,28 @@ def test_who_moves_by_enumeration(effects: tuple[float, float]) -> None:
     without = np.array([[p * (1 - p), both - p**2], [both - p**2, p * (1 - p)]]) - own
     found = noise.moved(without, np.array(effects)) + own
     np.testing.assert_allclose(found, np.cov(np.array(cells).T, aweights=weights, ddof=0), atol=3e-3)
+
+
+@pytest.mark.parametrize("effects", [(0.0, 0.3), (0.1, 0.3), (-0.1, -0.25), (0.2, -0.1)])
+def test_shocks_leave_those_alone_who_have_moved(effects: tuple[float, float]) -> None:
+    """Of very many people: four shocks that a place may have in two months, and the share that is then yes."""
+    p, shocks = 0.4, np.array([[0.1, 0.1], [0.1, -0.05], [-0.1, 0.05], [-0.1, -0.1]])
+    added = np.array(effects)
+    moved = np.where(added >= 0, added / (1 - p), -added / p)
+    share = np.where(added >= 0, 1 - (1 - p - shocks) * (1 - moved), (p + shocks) * (1 - moved))
+    found = ek.Noise(share=p).shaken(np.cov(shocks.T, ddof=0), added)
+    np.testing.assert_allclose(found, np.cov(share.T, ddof=0), atol=1e-12)
+    assert ek.Noise(share=0.0).shaken(found, added) is found
+
+
+def test_a_first_search_says_why_it_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loops = SimpleNamespace(__name__="tell_least", signatures=[], stats=SimpleNamespace(cache_path=str(tmp_path)))
+    monkeypatch.setattr(compiled, "COMPILED", True)
+    assert "compiled first" in compiled.wait_for(loops)
+    (tmp_path / "worth.tell_least-43.py311.nbi").touch()
+    assert compiled.wait_for(loops) == ""
+    monkeypatch.setattr(compiled, "COMPILED", False)
+    assert "install evalkit with its extra [plan]" in compiled.wait_for(loops)
 
 
 def test_the_promise_is_that_of_the_moderated_interval() -> None:
