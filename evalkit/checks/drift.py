@@ -347,7 +347,7 @@ def _df(one: Estimate) -> float:
 
 
 def _breakdown(one: Estimate, reach: float) -> float:
-    row = one.to_frame().iloc[0]
+    row = one.row()
     nearest = max(float(row["conf_low"]), -float(row["conf_high"]), 0.0)
     return nearest / reach if reach > 0 else math.nan
 

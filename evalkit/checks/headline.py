@@ -4,7 +4,9 @@ are other components still growing? And what every check says: passed, failed or
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,17 +47,17 @@ class CheckResult:
         check_choice("status", self.status, CHECK_STATUSES)
 
 
-def first_row(estimate: Estimate) -> pd.Series:
+def first_row(estimate: Estimate) -> Mapping[str, Any]:
     """The first row of an estimate, with its interval."""
-    return estimate.to_frame().iloc[0]
+    return estimate.row()
 
 
-def numbers(row: pd.Series) -> tuple[float, float, float]:
+def numbers(row: Mapping[str, Any]) -> tuple[float, float, float]:
     """Estimate and both ends of its interval."""
     return float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
 
 
-def excludes_zero(row: pd.Series) -> bool:
+def excludes_zero(row: Mapping[str, Any]) -> bool:
     """Whether the interval lies wholly on one side of zero."""
     return bool(row["conf_low"] > 0 or row["conf_high"] < 0)
 
@@ -250,7 +252,7 @@ def _joint_p(mean: Estimate, leads: Estimate) -> float:
     return joint_test(whole.value[good], vcov[np.ix_(good, good)], df)
 
 
-def _power(leads: Estimate, mean: pd.Series, drift: float) -> float:
+def _power(leads: Estimate, mean: Mapping[str, Any], drift: float) -> float:
     """Chance that the test of the mean sees a straight drift of so much a period."""
     away = np.mean(np.abs(leads.labels["event_time"].to_numpy() + 1))
     shift, df = drift * away / float(mean["std_error"]), float(mean["df"])
@@ -316,7 +318,7 @@ def _by_own_growth(growth: Estimate, matters: float | None) -> CheckResult:
     return CheckResult(STILL_GROWING, "passed", words, part, low, high)
 
 
-def _far(row: pd.Series, matters: float | None) -> bool:
+def _far(row: Mapping[str, Any], matters: float | None) -> bool:
     return excludes_zero(row) and (matters is None or abs(float(row["estimate"])) > matters / 2)
 
 

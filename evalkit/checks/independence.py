@@ -187,7 +187,7 @@ def counted_by(found: Independence, shared: Shared, one: Estimate, level: float 
     """Ends of the answer's interval once clusters of a group share shocks: its variance and that of their products,
     sigma^2 sum_g sum_(i != j in g) w_i' R w_j, with degrees of freedom by Satterthwaite (1946), those of what is shared
     one less than the groups of which two carry weight. Never narrower than the answer's own."""
-    row = one.to_frame(level).iloc[0]
+    row = one.row(level=level)
     code, w = found.groups[shared.name], found.weights
     decay = Noise(shared.rho, np.empty(0)).correlation(w.shape[1])
     sums = np.array([w[code == c].sum(axis=0) for c in np.unique(code)])

@@ -3,7 +3,8 @@ is an effect found where there can be none?"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -268,7 +269,7 @@ def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckR
     return CheckResult("by_people", "passed", f"{join_words(gaps)} {_affect(gaps)} the two kinds of people alike.")
 
 
-def _inside(row: pd.Series, matters: float) -> bool:
+def _inside(row: Mapping[str, Any], matters: float) -> bool:
     """Whether the interval rules out a gap that could turn the answer, and rests on enough places to be trusted."""
     margin, fewest = SMALL * matters, min(row["clusters_exposed"], row["clusters_comparison"])
     return bool(-margin < row["conf_low"] and row["conf_high"] < margin and fewest >= FEWEST)

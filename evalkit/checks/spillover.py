@@ -3,10 +3,11 @@ those that do not have it while neighbours of theirs do?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from evalkit.checks.headline import CheckResult, excludes_zero, first_row, numbers
 from evalkit.inference.estimate import Estimate
@@ -56,7 +57,7 @@ def spillover(one: Estimate, around: Around | None, matters: float | None) -> Ch
     return CheckResult("spillover", "passed", f"{words}than chance.", *numbers(row))
 
 
-def _carried(row: pd.Series, other: pd.Series) -> bool:
+def _carried(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether both ranges exclude zero on one side, or the first does not exclude it."""
     if not excludes_zero(row):
         return True

@@ -123,7 +123,7 @@ class Guard:
         """Whether a one-row estimate on a component rests on too few people."""
         if one is None or not self.rules.active:
             return False
-        row = one.to_frame(level).iloc[0]
+        row = one.row(level=level)
         with_it, without = (float(row.get(c, np.nan)) for c in ("units_exposed", "units_comparison"))
         if with_it > 0 and without > 0:
             return self.small(with_it, without)

@@ -174,13 +174,13 @@ def randomisation_p(target: Target, seed: int) -> float | None:
 def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
     """Rows before the start: leads of the regression itself, or by a universal base, over as many periods as are
     claimed and no fewer than four."""
-    options: dict[str, object] = (
-        {"window": (LEADS, target.study.paths.n_periods)} if by_leads else {"base": "universal", "base_window": 1}
-    )
+    options: dict[str, object] = {"window": (LEADS, target.study.paths.n_periods)}
+    if not by_leads:  # no row after the start is asked for but that of the start
+        options = {"base": "universal", "base_window": 1, "horizon": 0}
     rows = with_options(published(target.design), **options)(target.study, target.component)
     assert isinstance(rows, Estimate)
-    events = rows.labels["event_time"].to_numpy()
-    claimed = np.unique(events[target.window.holds(events)])
+    events, later = (x.labels["event_time"].to_numpy() for x in (rows, rows if by_leads else target.rows))
+    claimed = np.unique(later[target.window.holds(later)])
     before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
     early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
     slope = math.nan if by_leads or target.drift is None else target.drift.slope

@@ -222,7 +222,7 @@ def _names(scene: _Scene, paths: Paths, plain: BundleEvidence) -> Names:
 
 def _evidence(plain: BundleEvidence, done: Run, way: _Way, level: float) -> BundleEvidence:
     assert done.answer is not None
-    row, basis = done.answer.to_frame(level).iloc[0], done.rung.design.traits.rests_on
+    row, basis = done.answer.row(level=level), done.rung.design.traits.rests_on
     return replace(
         plain, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
         std_error=float(row["std_error"]), design=done.rung.name, clusters_exposed=int(row["clusters_exposed"]),

@@ -55,7 +55,7 @@ def evaluate(
     study = study.as_compared()
     sep, choices = separability(study), Choices.of(study.settings)
     study, asked = who_was_asked(study, sep, choices)
-    asking = Asking(study, sep, choices, readings_of(study), start_readings(study), asked, seed)
+    asking = Asking(study, sep, choices, readings_of(study), start_readings(study), asked, level, seed)
     tasks = [(outcome, c.name) for outcome in study.outcomes for c in study.components]
     findings = side_by_side(asking, tasks, lambda t: step(f"{study.component(t[1]).label}: comparing, on {t[0].label}"))
     bundles: list[BundleRun] = []
@@ -104,10 +104,14 @@ class Asking:
     readings: Mapping[str, Study]
     starts: StartReadings | None
     asked: Asked | None
+    level: float
     seed: int
 
     def __call__(self, task: tuple[Outcome, str]) -> Finding:
-        """The ladder of designs, its headline, and what the checks say of it."""
+        """The ladder of designs, its headline, what the checks say of it, and what tables show."""
+        return self._found(task).worked_out(self.level)
+
+    def _found(self, task: tuple[Outcome, str]) -> Finding:
         outcome, component, study = *task, self.study.weighing(task[0])
         row = self.separability.components.set_index("component").loc[component]
         window = window_of(row, study.component(component).lag, study.paths.n_periods > 1).within(self.choices.horizon)

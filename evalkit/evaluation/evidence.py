@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Finding:
     reason: str
     randomisation_p: float | None = None
     drift: Drift | None = None
+    _event_studies: dict[float, pd.DataFrame | None] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def rows(self) -> Estimate | None:
@@ -65,19 +67,41 @@ class Finding:
         """The headline's one-row estimate when it is a number."""
         return None if self.headline is None else self.headline.answer
 
-    @property
+    @cached_property
+    def later(self) -> Estimate | None:
+        """The headline's own rows by event time."""
+        rows = self.rows
+        return None if rows is None or "event_time" not in rows.labels else rows.aggregate("event_time")
+
+    @cached_property
     def by_event(self) -> Estimate | None:
         """The headline by event time. Before the start, where weights of least noise give no rows, those of the same
         comparison with equal weights."""
-        if self.headline is None or self.headline.rows is None or "event_time" not in self.headline.rows.labels:
+        if self.headline is None or self.later is None:
             return None
-        later, equal = self.headline.rows.aggregate("event_time"), published(self.headline.rung.design)
+        equal = published(self.headline.rung.design)
         rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)
-        if rows is None or (later.labels["event_time"] < 0).any():
-            return later
+        if rows is None or (self.later.labels["event_time"] < 0).any():
+            return self.later
         all_times = rows.aggregate("event_time")
         before = (all_times.labels["event_time"] < 0).to_numpy()
-        return stack(all_times.select(before), later) if before.any() else later
+        return stack(all_times.select(before), self.later) if before.any() else self.later
+
+    def event_study(self, level: float) -> pd.DataFrame | None:
+        """The headline by event time with intervals and a simultaneous band; None where nothing is seen over time."""
+        if level not in self._event_studies:
+            seen = self.rows is not None and "" not in self.rows.labels.get("period", pd.Series()).tolist()
+            over_time = self.by_event if seen else None
+            self._event_studies[level] = None if over_time is None else _event_study(self, over_time, level)
+        return self._event_studies[level]
+
+    def worked_out(self, level: float) -> Finding:
+        """The same, with what tables show of it made now and not when they ask."""
+        self.event_study(level)
+        for r in self.runs:
+            if r.one is not None:
+                r.one.row(level=level)
+        return self
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,7 +173,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         return base
     if f.answer is None:
         return replace(base, reason=f.headline.reason, design=f.headline.rung.name)
-    row, basis = f.answer.to_frame(level).iloc[0], f.headline.rung.design.traits.rests_on
+    row, basis = f.answer.row(level=level), f.headline.rung.design.traits.rests_on
     matched = not basis.isdisjoint({"matching", "weighting"})
     return replace(
         base, estimate=float(row["estimate"]), conf_low=float(row["conf_low"]), conf_high=float(row["conf_high"]),
@@ -174,7 +198,9 @@ def _by_time(f: Finding, level: float) -> dict[str, Any]:
     over time. Ends are those of a test at 1 - level of one side each."""
     if f.rows is None or "" in f.rows.labels.get("period", pd.Series([""])).tolist():
         return {}
-    by_event = f.rows.aggregate("event_time")
+    by_event = f.later
+    if by_event is None:
+        return {}
     times = by_event.labels["event_time"].to_numpy()
     claimed = np.flatnonzero(f.window.holds(times) & np.isfinite(by_event.value))
     if not len(claimed):
@@ -202,7 +228,7 @@ def _people_check(checks: Sequence[CheckResult]) -> PeopleCheck:
     return "untestable" if status == "informational" else status
 
 
-def _people_exposed(study: Study, row: pd.Series) -> float:
+def _people_exposed(study: Study, row: Mapping[str, Any]) -> float:
     """Exposed units behind the answer where several share a cluster; NaN where units are the clusters."""
     paths = study.paths
     if paths.asked is None and paths.alone(paths.cluster):
@@ -234,7 +260,7 @@ def _effect(f: Finding, r: Run, level: float) -> dict[str, object]:
             "units_exposed": 0}  # fmt: skip
     if r.one is None:
         return out
-    row = r.one.to_frame(level).iloc[0]
+    row = r.one.row(level=level)
     out |= {k: row[k] for k in (*NUMBERS, "inference", "clusters_exposed", "clusters_comparison", "population")}
     out["units_exposed"] = row.get("units_exposed", 0)
     out["reason"] = row["reason"] or r.reason
@@ -300,13 +326,8 @@ def _event_study(f: Finding, by_event: Estimate, level: float) -> pd.DataFrame:
 
 def event_study_tables(findings: Sequence[Finding], level: float) -> dict[tuple[str, str], pd.DataFrame]:
     """An event study for each headline that ran; none where nothing is seen over time."""
-    return {
-        (f.component, f.outcome.column): _event_study(f, by_event, level)
-        for f in findings
-        if f.rows is not None
-        and "" not in f.rows.labels.get("period", pd.Series()).tolist()
-        and (by_event := f.by_event) is not None
-    }
+    made = {(f.component, f.outcome.column): f.event_study(level) for f in findings}
+    return {key: frame for key, frame in made.items() if frame is not None}
 
 
 def leave_one_out_table(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def _refit(study: Study, known: pd.Series, choices: Choices, outcome: Outcome, l
     found = run(headline, study, component, window)
     out |= {"design": headline.name, "reason": found.reason}
     if found.answer is not None:
-        row = found.answer.to_frame(level).iloc[0]
+        row = found.answer.row(level=level)
         out |= {name: float(row[name]) for name in NUMBERS} | {"reason": str(row["reason"])}
     return out
 

@@ -1,7 +1,9 @@
 """Components side by side, in processes of joblib, wherever `joblib.parallel_config` of the caller sends them.
 
-With no configuration they are evaluated one after another, here; so is the first always, which tells whether the others
-are worth the start of processes. Findings are the same to the bit: a component's own seed decides its random steps.
+With no configuration they are evaluated one after another, here. Processes that are forks of this one
+("multiprocessing", where the system has it) begin with all that it holds, and each takes a stretch. Of others the first
+component is evaluated here, which tells whether the rest is worth their start. Findings are the same to the bit: random
+steps go by a component's own seed.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Protocol, TypeVar
+from itertools import pairwise
+from multiprocessing import get_all_start_methods, get_start_method
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import MultiprocessingBackend, get_active_backend
 
 from evalkit.designs.threads import one_thread
 from evalkit.draws import worth
@@ -24,6 +29,9 @@ from evalkit.study.paths import Level, Paths
 
 _Task = TypeVar("_Task", contravariant=True)
 _Made = TypeVar("_Made", covariant=True)
+
+
+_INHERITED: list[Any] = []  # what forks that begin now work with
 
 
 class Worker(Protocol[_Task, _Made]):
@@ -38,6 +46,8 @@ class Worker(Protocol[_Task, _Made]):
 def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
     """What `work` gives for each task, in their order; `say` is told of each before it is begun, or, where others make
     it, once it is there. Warnings of other processes are given here too."""
+    if (forks := min(_forks(work.study), len(tasks))) > 1:
+        return _in_forks(work, tasks, say, forks)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
         began = time.process_time()
@@ -49,13 +59,40 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     return found
 
 
+def _forks(study: Study) -> int:
+    """How many forks the caller asks for, by name; none of a study that may still ask a database, whose threads a fork
+    does not have."""
+    begun = get_start_method(allow_none=True) or get_all_start_methods()[0]
+    named = isinstance(get_active_backend()[0], MultiprocessingBackend) and begun == "fork"
+    return effective_n_jobs(None) if named and study.paths.spread is None else 1
+
+
+def _in_forks(
+    work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None], forks: int
+) -> list[_Made]:
+    """A stretch of the tasks for each fork, which has what it works with as it begins: what a stretch shares is worked
+    out once."""
+    edges = [len(tasks) * i // forks for i in range(forks + 1)]
+    _INHERITED.append(work)
+    try:
+        return _together(None, [range(low, high) for low, high in pairwise(edges)], work.study, tasks, say)
+    finally:
+        _INHERITED.pop()
+
+
 def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
     """A share of the tasks for each process, so that it reads the study once and is not ended as one that grows."""
-    sent, held, n = pickle.dumps(work, pickle.HIGHEST_PROTOCOL), _held(work.study), effective_n_jobs(None)
-    found: dict[int, _Made] = {}
-    shares = [range(i, len(tasks), n) for i in range(min(n, len(tasks)))]
+    n = min(effective_n_jobs(None), len(tasks))
+    sent = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
+    return _together(sent, [range(i, len(tasks), n) for i in range(n)], work.study, tasks, say)
+
+
+def _together(
+    sent: bytes | None, shares: Sequence[range], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
+) -> list[Any]:
+    found, held = dict[int, Any](), _held(study)
     jobs = (delayed(_made)(sent, [tasks[i] for i in share]) for share in shares)
-    for share, (made, said) in zip(shares, Parallel(return_as="generator")(jobs), strict=True):
+    for share, (made, said) in zip(shares, Parallel()(jobs), strict=True):
         for words in said:
             warnings.warn(words, stacklevel=2)
         found |= zip(share, _Received(io.BytesIO(made), held).load(), strict=True)
@@ -64,14 +101,20 @@ def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable
     return [found[i] for i in range(len(tasks))]
 
 
-def _made(sent: bytes, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
+def _made(sent: bytes | None, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
     """What a process sends back: what it found, without what the caller has, and the warnings that it gave."""
-    work, out = pickle.loads(sent), io.BytesIO()  # noqa: S301 (the caller's own)
+    work = _INHERITED[-1] if sent is None else pickle.loads(sent)  # noqa: S301 (the caller's own)
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
         found = [work(task) for task in tasks]
-    _Sent(out, _held(work.study)).dump(found)
-    return out.getvalue(), [w.message for w in said if isinstance(w.message, Warning)]
+    return _packed(found, _held(work.study)), [w.message for w in said if isinstance(w.message, Warning)]
+
+
+def _packed(found: object, held: dict[str, object]) -> bytes:
+    """What was found, without what is held."""
+    out = io.BytesIO()
+    _Sent(out, held).dump(found)
+    return out.getvalue()
 
 
 def _held(study: Study) -> dict[str, object]:

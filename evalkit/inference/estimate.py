@@ -7,10 +7,11 @@ them and are never stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import methodcaller
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,7 @@ class Estimate(Named):
     pieces: tuple[Estimate, ...] = field(default=(), repr=False)
     _spreads: dict[str, Spread] = field(default_factory=dict, init=False, repr=False)
     _frames: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _made: dict[tuple[float, str], dict[str, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.value, self.mass):
@@ -187,25 +189,43 @@ class Estimate(Named):
             self._frames[level, inference] = self._framed(level, inference)
         return self._frames[level, inference].copy()
 
+    def row(self, at: int = 0, level: float = 0.95, inference: str = "auto") -> Mapping[str, Any]:
+        """One row of `to_frame`, by column: sooner where that is all that is asked for."""
+        if self.pieces:
+            return dict(self.to_frame(level, inference).iloc[at])
+        return row_labels.Row(self.labels, self._numbers(level, inference), at)
+
     def _framed(self, level: float, inference: str) -> pd.DataFrame:
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
+        kept = {c: x for c, x in self.labels.items() if c not in ("reason", "clusters_exposed", "clusters_comparison")}
+        return pd.DataFrame({**kept, **self._numbers(level, inference)}, index=self.labels.index)
+
+    def _numbers(self, level: float, inference: str) -> dict[str, np.ndarray]:
+        """Columns (k,) of `to_frame` beside the labels."""
+        if (level, inference) not in self._made:
+            self._made[level, inference] = self._work_out(check_level(level), inference)
+        return self._made[level, inference]
+
+    def _work_out(self, level: float, inference: str) -> dict[str, np.ndarray]:
         spread = self._spread(inference)
         se = std_errors(spread.vcov, self.value)
         reach = critical(spread.df, level) * se
-        exposed, comparison = self.arms.counts() if self.arms is not None else (np.nan, np.nan)
+        nobody = np.full(len(self), np.nan)
+        exposed, comparison = self.arms.counts() if self.arms is not None else (nobody, nobody)
         given = self.labels["reason"].tolist() if "reason" in self.labels else [""] * len(self)
         why = zip(given, spread.reason, se.tolist(), self.value.tolist(), strict=True)
-        kept = {c: x for c, x in self.labels.items() if c not in ("reason", "clusters_exposed", "clusters_comparison")}
-        frame = pd.DataFrame({
-            **kept, "estimate": self.value, "std_error": se, "conf_low": self.value - reach,
+        cautions = row_labels.cautions(self.labels, {"exposed": exposed, "comparison": comparison})
+        return {
+            "estimate": self.value, "std_error": se, "conf_low": self.value - reach,
             "conf_high": self.value + reach, "p_value": p_values(self.value, se, spread.df), "df": spread.df,
-            "inference": _kinds(self, self.resolve(inference)), "clusters_exposed": exposed,
-            "clusters_comparison": comparison, "mass": self.mass,
-            "reason": [a or r or ("" if math.isfinite(s) or math.isnan(v) else UNVARIED) for a, r, s, v in why],
-        }, index=self.labels.index)  # fmt: skip
-        frame["caution"] = np.where(np.isfinite(se) & (self.method is None), row_labels.cautions(frame), "")
-        return frame
+            "inference": np.broadcast_to(np.asarray(_kinds(self, self.resolve(inference)), dtype=object), len(self)),
+            "clusters_exposed": exposed, "clusters_comparison": comparison, "mass": self.mass,
+            "reason": np.array(
+                [a or r or ("" if math.isfinite(s) or math.isnan(v) else UNVARIED) for a, r, s, v in why], dtype=object
+            ),
+            "caution": np.where(np.isfinite(se) & (self.method is None), cautions, ""),
+        }  # fmt: skip
 
     def interval(self, kind: str = "pointwise", level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
         """conf_low and conf_high by row; `kind="simultaneous"` covers all rows at once (sup-t)."""

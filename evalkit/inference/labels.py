@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,24 @@ _HEADS = ("units_exposed", "units_comparison", "units_left_out", "units_not_seen
 _LISTED = 6  # rows named beside a reason
 _ALONE = {"unit", "matched set", "person"}
 GROUPED_BY: dict[str, tuple[str, ...]] = {"simple": (), **{by: (by,) for by in ("event_time", "cohort", "period")}}
+
+
+@dataclass(frozen=True, eq=False)
+class Row(Mapping[str, Any]):
+    """The row `at` of labels and of the columns that stand beside, or in place of, some of them."""
+
+    labels: pd.DataFrame
+    beside: Mapping[str, np.ndarray]
+    at: int
+
+    def __getitem__(self, column: str) -> Any:
+        return self.beside[column][self.at] if column in self.beside else self.labels[column].iat[self.at]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*map(str, self.labels), *self.beside]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
@@ -39,15 +59,18 @@ def _common(
     first = at[np.repeat(start, size[full])]
     of, out = np.repeat(np.arange(len(groups)), size), dict[Hashable, object]()
     cohort = pd.factorize(labels["cohort"])[0] if "cohort" in labels else np.zeros(len(labels), dtype=int)
-    for column in (c for c in labels if c not in without):
-        values = labels[column]
+    for column, values in labels.items():
+        if column in without:
+            continue
         if column in _HEADS:
             counts = values.to_numpy(dtype=float, na_value=np.nan)
             alone = column == "units_comparison"
             out[column] = heads(counts, of, at, np.zeros_like(cohort) if alone else cohort, len(groups))
             continue
         alike = np.zeros(len(groups), dtype=bool)
-        if len(full):
+        if isinstance(values.dtype, pd.StringDtype) and len(values.array.unique()) == 1:
+            alike[full] = True
+        elif len(full):
             alike[full] = np.logical_and.reduceat(_same(values, at, first), start)
         if alike.all():
             out[column] = values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
@@ -172,14 +195,14 @@ def _said(frame: pd.DataFrame) -> list[str]:
     return [c for c in SAID if c in frame and frame[c].fillna("").ne("").any()]
 
 
-def cautions(frame: pd.DataFrame) -> np.ndarray:
-    """(r,) a caution for each row with fewer than three clusters in an arm, '' elsewhere."""
-    words, people = np.full(len(frame), "", dtype=object), np.zeros(len(frame), dtype=bool)
-    few = [arm for arm in ("comparison", "exposed") if (frame[f"clusters_{arm}"].to_numpy(dtype=float) < FEWEST).any()]
-    if few and {"right_if", "inference_level"} <= set(frame):  # people who are each alone, in no cluster, are compared
-        people = np.array([set(str(level).split(" and ")) <= _ALONE for level in frame["inference_level"]], dtype=bool)
+def cautions(labels: pd.DataFrame, clusters: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(r,) a caution for each row with fewer than three clusters (r,) in an arm, '' elsewhere."""
+    words, people = np.full(len(labels), "", dtype=object), np.zeros(len(labels), dtype=bool)
+    few = [arm for arm in ("comparison", "exposed") if (clusters[arm] < FEWEST).any()]
+    if few and {"right_if", "inference_level"} <= set(labels):  # people who are each alone, in no cluster, are compared
+        people = np.array([set(str(level).split(" and ")) <= _ALONE for level in labels["inference_level"]], dtype=bool)
     for arm in few:
-        counts = frame[f"clusters_{arm}"].to_numpy(dtype=float)
+        counts = clusters[arm]
         for n in np.unique(counts[counts < FEWEST]):
             for alone in (False, True):
                 one, many = ("person", "people") if alone else ("cluster", "clusters")

@@ -94,7 +94,7 @@ def _seen(study: Study, told_apart: pd.Series, outcome: str) -> Seen:
     one = found.answer
     if one is None:
         return Seen(design=found.rung.name, reason=found.reason)
-    row = one.to_frame().iloc[0]
+    row = one.row()
     arms = int(row["clusters_exposed"]), _only_comparison(one, int(row["clusters_comparison"]))
     numbers = {k: float(row[k]) for k in ("estimate", "std_error", "df")}
     return Seen(**numbers, exposed=arms[0], comparison=arms[1], design=found.rung.name, influence=_by_place(one),

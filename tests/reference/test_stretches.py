@@ -7,6 +7,7 @@ import pytest
 
 from evalkit.designs.noise import refits as by_parts
 from evalkit.designs.noise.shocks import SHOCKS, Shocks, lags, shock_variances, with_shocks
+from evalkit.designs.noise.stretches import Noise, shared
 from evalkit.designs.noise.untreated import Place, Untreated
 
 T, CELLS, PLACES = 6, 3, 4
@@ -26,8 +27,9 @@ def one_place(rng: np.random.Generator, cluster: int, tied: bool) -> tuple[Place
         at = np.flatnonzero(cell == c)
         V[at[:, None], at] = rng.uniform(0.5, 2) * (0.3 + 0.6 ** lags(t[at]) + np.eye(len(at)))
     weight = np.array([[0.5, 0.0], [0.5, 1.0]])
+    noise = tuple(Noise(at, V[np.ix_(at, at)]) for at in (np.flatnonzero(cell == c) for c in range(CELLS)))
     plain = Place(
-        cluster, u, rng.normal(size=len(t)), steps, np.arange(T + 2), 10 * cluster + cell, V, weight, np.arange(2)
+        cluster, u, rng.normal(size=len(t)), steps, np.arange(T + 2), 10 * cluster + cell, noise, weight, np.arange(2)
     )
     shocks = Shocks.of(np.array([0.2, 0.1, 0.3, 0.1]) if tied else np.zeros(len(SHOCKS)), T)
     return with_shocks(plain, shocks, (cell, t), people=True), (cell[:u], t[:u])
@@ -80,7 +82,7 @@ def test_variances_of_shocks_are_those_of_whole_matrices(
     """Minimum norm quadratic estimation with all matrices written out (Rao 1971). ties: no place falls apart."""
     model, where = model_of(tied=False)
     if ties:
-        places = tuple(Place(**{**vars_of(p), "V": p.V + 0.2}) for p in model.places)
+        places = tuple(Place(**{**vars_of(p), "noise": shared(p.V + 0.2)}) for p in model.places)
         model = Untreated(places, model.columns, model.k)
     u = model.places[0].u
     O, Z = np.zeros((PLACES * u, PLACES * u)), np.vstack([p.steps[:u] for p in model.places])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
 import pytest
 
 from evalkit.checks import by_people
@@ -14,19 +13,18 @@ MATTERS = 0.05
 
 @dataclass(frozen=True)
 class Gap:
-    """Stands for a one-row Estimate: only its frame is read."""
+    """Stands for a one-row Estimate: only its row is read."""
 
     estimate: float
     half: float
     exposed: int = 6
     comparison: int = 6
 
-    def to_frame(self) -> pd.DataFrame:
-        return pd.DataFrame({
-            "estimate": [self.estimate], "conf_low": [self.estimate - self.half],
-            "conf_high": [self.estimate + self.half], "clusters_exposed": [self.exposed],
-            "clusters_comparison": [self.comparison],
-        })  # fmt: skip
+    def row(self) -> dict[str, float]:
+        return {
+            "estimate": self.estimate, "conf_low": self.estimate - self.half, "conf_high": self.estimate + self.half,
+            "clusters_exposed": self.exposed, "clusters_comparison": self.comparison,
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(

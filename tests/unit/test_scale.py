@@ -23,9 +23,9 @@ class Line:
     def __init__(self, value: float, reach: float) -> None:
         self.value, self.reach = value, reach
 
-    def to_frame(self) -> pd.DataFrame:
+    def row(self) -> dict[str, float]:
         ends = {"conf_low": self.value - self.reach, "conf_high": self.value + self.reach}
-        return pd.DataFrame([{"estimate": self.value, "std_error": self.reach / 2, **ends}])
+        return {"estimate": self.value, "std_error": self.reach / 2, **ends}
 
 
 CASES = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import warnings
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import evalkit as ek
 from evalkit.evaluation.side_by_side import side_by_side
 from evalkit.progress import told
 from tests.study.panels import panel, study
+
+forking = pytest.mark.skipif(multiprocessing.get_all_start_methods()[0] != "fork", reason="processes are no forks here")
 
 
 @pytest.fixture(autouse=True)
@@ -38,14 +41,19 @@ class Where:
 
 @pytest.fixture(scope="module")
 def made() -> ek.Study:
-    return study(panel(gaps=True, people=160, sites=12, periods=8))
+    return opened()
 
 
-def test_evaluations_are_the_same_and_say_each_step(made: ek.Study) -> None:
+def opened(hold: str = "rows") -> ek.Study:
+    return study(panel(gaps=True, people=160, sites=12, periods=8), hold=hold)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_evaluations_are_the_same_and_say_each_step(made: ek.Study, backend: str) -> None:
     alone = ek.evaluate(made)
     steps: list[str] = []
-    with parallel_config("loky", n_jobs=2), told(steps.append):
-        beside = ek.evaluate(study(panel(gaps=True, people=160, sites=12, periods=8)))
+    with parallel_config(backend, n_jobs=2), told(steps.append):
+        beside = ek.evaluate(opened())
     for name, frame in alone.frames().items():
         pd.testing.assert_frame_equal(frame, beside.frames()[name], check_exact=True)
     labels = 2 * [c.label for c in made.components]  # of two outcomes
@@ -64,9 +72,29 @@ def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study
     assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
 
 
+@forking
+def test_forks_take_a_stretch_each_and_give_back_what_the_caller_has(made: ek.Study) -> None:
+    with parallel_config("multiprocessing", n_jobs=2), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = side_by_side(Where(made), [1, 2, 3], lambda _: None)
+    first, second, third = (p for p, *_ in found)
+    assert second == third and len({first, second, os.getpid()}) == 3
+    assert all(s is made for _, s, _ in found)
+    assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
+
+
+@forking
 @pytest.mark.filterwarnings("ignore:task")
-def test_what_goes_wrong_elsewhere_is_raised_here(made: ek.Study) -> None:
-    with parallel_config("loky", n_jobs=2), pytest.raises(ek.EvalkitError, match="task -3 is negative"):
+def test_a_study_that_may_still_ask_a_database_is_not_forked() -> None:
+    with parallel_config("multiprocessing", n_jobs=2):
+        first, *_ = side_by_side(Where(opened("cells")), [1, 2, 3], lambda _: None)
+    assert first[0] == os.getpid()
+
+
+@pytest.mark.filterwarnings("ignore:task")
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_what_goes_wrong_elsewhere_is_raised_here(made: ek.Study, backend: str) -> None:
+    with parallel_config(backend, n_jobs=2), pytest.raises(ek.EvalkitError, match="task -3 is negative"):
         side_by_side(Where(made), [1, 2, -3], lambda _: None)
 
 

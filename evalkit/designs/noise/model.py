@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from evalkit.designs.noise.stretches import Noise, shared
 from evalkit.designs.noise.untreated import Place
 from evalkit.designs.rollout.plan import ExposureStates, Rules
 from evalkit.designs.rollout.sums import Sums, add_by
@@ -264,13 +265,13 @@ def _place(
     y = cells.mean[mine[cell], t] - first[cell]
     moved = [passed[p] for p in path.tolist()]
     used = np.unique(np.concatenate([own for own, _ in moved])) if len(mine) > 1 else moved[0][0]
-    steps, V = np.zeros((len(y), len(used))), np.zeros((len(y), len(y)))
+    steps, noise = np.zeros((len(y), len(used))), list[Noise]()
     for c, (own, each) in enumerate(moved):
         here = np.flatnonzero(cell == c)
         steps[here[:, None], np.searchsorted(used, own)] = each[t[here]]
-        V[here[:, None], here] = cells.noise[mine[c]][t[here, None], t[here]]
+        noise += [Noise(here, cells.noise[mine[c]][t[here, None], t[here]])] if len(here) else []
     some = steps.any(axis=0)
-    place = Place(int(cells.cluster[mine[0]]), u, y, steps[:, some], used[some], level, V, weight, rows)
+    place = Place(int(cells.cluster[mine[0]]), u, y, steps[:, some], used[some], level, tuple(noise), weight, rows)
     return place, (mine[cell], t)
 
 
@@ -297,7 +298,7 @@ def _weights(
 
 def with_noise(places: Sequence[Place], noise: Sequence[np.ndarray]) -> tuple[Place, ...]:
     """The same places under other covariances."""
-    return tuple(replace(p, V=V) for p, V in zip(places, noise, strict=True))
+    return tuple(replace(p, noise=shared(V)) for p, V in zip(places, noise, strict=True))
 
 
 def unit_influence(

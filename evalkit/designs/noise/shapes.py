@@ -107,13 +107,14 @@ def _with_shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> tupl
         if len(use) == place.u == len(place.y) and not X.any():
             use, places[j] = np.arange(place.u), place
         elif len(use):
-            tie = None if place.tie is None else (place.tie[0][np.ix_(use, use)], place.tie[1][use])
-            some = np.flatnonzero(X.any(axis=0))
+            some, at = np.flatnonzero(X.any(axis=0)), np.full(len(place.y), -1)
+            at[use] = np.arange(len(use))
+            noise = (part.only(at) for part in place.noise)
             places[j] = replace(
                 place, u=len(use), y=place.y[use], steps=np.hstack([place.steps, X[:, some]])[use],
                 at=np.concatenate([place.at, made.model.columns + some]), level=place.level[use],
-                V=place.V[np.ix_(use, use)], weight=np.zeros((0, 0)), rows=np.zeros(0, dtype=np.int64),
-                tie=tie,
+                noise=tuple(part for part in noise if len(part.rows)), weight=np.zeros((0, 0)),
+                rows=np.zeros(0, dtype=np.int64), tie=None if place.tie is None else place.tie[use],
             )  # fmt: skip
         kept.append(use)
     if not Untreated(tuple(places.values()), made.model.columns + len(values), 0).positive:

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from evalkit.designs.noise.stretches import Stretch, alike, filled
+from evalkit.designs.noise.stretches import Noise, Stretch, alike, filled, shared
 from evalkit.designs.noise.untreated import Place, Untreated
 
 SHOCKS = ((0.95, False), (0.5, False), (0.9, True), (0.0, True))
@@ -59,15 +59,15 @@ def with_shocks(place: Place, shocks: Shocks, where: tuple[np.ndarray, np.ndarra
     (cell, t), common = where, shocks.common.any()
     if not common and not shocks.own.any():
         return place
-    own = place.V + shocks.apart(cell, t)
+    own = tuple(Noise(n.rows, n.V + shocks.apart(cell[n.rows], t[n.rows])) for n in place.noise)
+    place, periods = replace(place, noise=own), np.unique(t)
     if not common:
-        return replace(place, V=own)
-    V, periods = own + shocks.common[t[:, None], t], np.unique(t)
-    apart = people and len(periods) < place.u and shocks.common[0, 0] < TIED * own.diagonal().min()
-    if not apart:
-        return replace(place, V=V)
+        return place
+    least = min(part.V.diagonal().min() for part in own)
+    if not (people and len(periods) < place.u and shocks.common[0, 0] < TIED * least):
+        return replace(place, noise=shared(place.V + shocks.common[t[:, None], t]))
     F = np.linalg.cholesky(shocks.common[periods[:, None], periods])[np.searchsorted(periods, t)]
-    return replace(place, V=V, tie=(own, F))
+    return replace(place, tie=F)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,25 +59,58 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
-class Before:
-    """What a place is before exposure: covariance V (m, m), level (m,), steps (m, p) and outcomes y (m,)."""
+class Noise:
+    """Cell-periods of a place, `rows` (n,) in order, that share noise with each other alone, and its covariance V."""
 
+    rows: np.ndarray
     V: np.ndarray
+
+    def only(self, keep: np.ndarray) -> Noise:
+        """Those that are kept of the place, by where each of its cell-periods then stands (m,), -1 for nowhere."""
+        at = keep[self.rows]
+        some = np.flatnonzero(at >= 0)
+        some = some[np.argsort(at[some])]
+        return Noise(at[some], self.V[some[:, None], some])
+
+
+def shared(V: np.ndarray) -> tuple[Noise, ...]:
+    """Noise (m, m) that all cell-periods of a place share."""
+    return (Noise(np.arange(len(V)), V),)
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """What a place is before exposure: noise, of rows that stand next to each other, level (m,), steps (m, p) and
+    outcomes y (m,)."""
+
+    noise: tuple[Noise, ...]
     level: np.ndarray
     steps: np.ndarray
     y: np.ndarray
 
     def edges(self) -> np.ndarray:
         """Where its stretches begin, and m."""
-        m = len(self.level)
-        if m and (self.V[0, -1] or self.level[0] == self.level[-1]):
+        m, reach = len(self.level), np.zeros(len(self.level), dtype=np.int64)
+        if m and (self.level[0] == self.level[-1] or (len(self.noise) == 1 and self.noise[0].V[0, -1])):
             return np.array([0, m])
-        reach = m - 1 - (self.V != 0)[:, ::-1].argmax(axis=1)
+        for part in self.noise:
+            reach[part.rows] = part.rows[-1] - (part.V != 0)[:, ::-1].argmax(axis=1)
         _, of = np.unique(self.level, return_inverse=True)
         last = np.zeros(int(of.max(initial=-1)) + 1, dtype=np.int64)
         last[of] = np.arange(m)
         reach = np.maximum.accumulate(np.maximum(reach, last[of]))
         return np.concatenate([[0], np.flatnonzero(reach == np.arange(m)) + 1])
+
+    def covariance(self, rows: slice) -> np.ndarray:
+        """(n, n) of some rows."""
+        made = np.zeros((rows.stop - rows.start,) * 2)
+        for part in self.noise:
+            first = int(part.rows[0])
+            low, high = max(rows.start, first), min(rows.stop, first + len(part.rows))
+            if low < high:
+                own, into = slice(low - first, high - first), slice(low - rows.start, high - rows.start)
+                made[into, into] = part.V[own, own]
+        return made
 
 
 def stretches_of(places: Sequence[Before]) -> list[tuple[Stretch, ...]]:
@@ -108,7 +141,7 @@ def filled(parts: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
 
 
 def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
-    blocks = [p.V[rows, rows] for p, rows in pieces]
+    blocks = [p.covariance(rows) for p, rows in pieces]
     levels = [np.unique(p.level[rows], return_inverse=True) for p, rows in pieces]
     at = [np.flatnonzero(p.steps[rows].any(axis=0)) for p, rows in pieces]
     D = [(of[:, None] == np.arange(len(codes))).astype(float) for codes, of in levels]

@@ -22,7 +22,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from evalkit.designs.noise.stretches import Before, Stretch, stretches_of
+from evalkit.designs.noise.stretches import Before, Noise, Stretch, stretches_of
 from evalkit.designs.span import TOLERANCE, Span, span
 
 RANK = 1e-9
@@ -39,9 +39,8 @@ class Place:
 
     y: (m + e,) cell means, each cell's less one of its own. steps: (m + e, p) how often each column of the model has
     been passed since the cell's level began, for the columns `at` (p,). level: (m + e,) which level each belongs to.
-    V: covariance of all of them. weight: (e, r) of exposed cell-periods in the rows `rows` (r,), of the whole study.
-    tie: of V (m + e, m + e) what falls apart into stretches and F (m + e, q), F F' the rest; None where nothing is to
-    be gained by that.
+    noise: by those who share it, who stand next to each other before exposure; beside it all share F F' where there is
+    a `tie` F (m + e, q). weight: (e, r) of exposed cell-periods in the rows `rows` (r,), of the whole study.
     """
 
     cluster: int
@@ -50,10 +49,18 @@ class Place:
     steps: np.ndarray
     at: np.ndarray
     level: np.ndarray
-    V: np.ndarray
+    noise: tuple[Noise, ...]
     weight: np.ndarray
     rows: np.ndarray
-    tie: tuple[np.ndarray, np.ndarray] | None = None
+    tie: np.ndarray | None = None
+
+    @property
+    def V(self) -> np.ndarray:
+        """(m + e, m + e) covariance of all of them."""
+        V = np.zeros((len(self.y),) * 2) if self.tie is None else self.tie @ self.tie.T
+        for part in self.noise:
+            V[part.rows[:, None], part.rows] += part.V
+        return V
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -63,15 +70,18 @@ class Place:
     @property
     def before(self) -> Before:
         """The place before exposure, but for what ties its stretches."""
-        u, V = self.u, self.V if self.tie is None else self.tie[0]
-        return Before(V[:u, :u], self.level[:u], self.steps[:u], self.y[:u])
+        u, noise = self.u, list[Noise]()
+        for part in self.noise:
+            n = int(np.searchsorted(part.rows, u))
+            noise += [Noise(part.rows[:n], part.V[:n, :n])] if n else []
+        return Before(tuple(noise), self.level[:u], self.steps[:u], self.y[:u])
 
     @cached_property
     def tied(self) -> np.ndarray | None:
         """W (m, q): Omega is that of the stretches less W W' (Woodbury 1950), None where nothing ties them."""
         if self.tie is None:
             return None
-        F = self.tie[1][: self.u]
+        F = self.tie[: self.u]
         WF = np.vstack([s.precision(F[s.rows]) for s in self.stretches])
         root = np.linalg.cholesky(np.eye(F.shape[1]) + F.T @ WF)
         return np.asarray(solve_triangular(root, WF.T, lower=True, check_finite=False).T)
@@ -121,12 +131,14 @@ class Place:
         """(m + e, r) weights of each row on this place if the model's columns were known."""
         if not len(self.rows):
             return np.zeros((len(self.y), 0))
-        u, V = self.u, self.V if self.tie is None else self.tie[0]
-        across = V[:u, u:] @ self.weight
+        across = np.zeros((self.u, len(self.rows)))
+        for part in self.noise:
+            n = int(np.searchsorted(part.rows, self.u))
+            across[part.rows[:n]] = part.V[:n, n:] @ self.weight[part.rows[n:] - self.u]
         levels = np.vstack([s.of_levels(self._asked_of(s.levels)) for s in self.stretches])
         if self.tie is not None:
-            F = self.tie[1]
-            across += F[:u] @ (F[u:].T @ self.weight - F[:u].T @ levels)
+            before, after = self.tie[: self.u], self.tie[self.u :]
+            across += before @ (after.T @ self.weight - before.T @ levels)
         return np.vstack([-(levels + self.precision(across)), self.weight])
 
     def _asked_of(self, levels: np.ndarray) -> np.ndarray:
@@ -143,8 +155,8 @@ class Place:
         if by == 1:
             return self
         root, known = float(np.sqrt(by)), vars(self)
-        tie = None if self.tie is None else (by * self.tie[0], root * self.tie[1])
-        made = replace(self, V=by * self.V, tie=tie)
+        tie = None if self.tie is None else root * self.tie
+        made = replace(self, noise=tuple(Noise(part.rows, by * part.V) for part in self.noise), tie=tie)
         vars(made)["stretches"] = tuple(s.scaled(root) for s in self.stretches)
         if "tied" in known:
             vars(made)["tied"] = None if self.tied is None else self.tied / root
@@ -284,7 +296,10 @@ class Untreated:
         for place, told in zip(self.places, self.kept, strict=True):
             rows = place.rows[told]
             A = place.A[:, told]
-            Q[rows[:, None], rows] += A.T @ place.V @ A
+            Q[rows[:, None], rows] += sum(A[part.rows].T @ part.V @ A[part.rows] for part in place.noise)
+            if place.tie is not None:
+                FA = place.tie.T @ A
+                Q[rows[:, None], rows] += FA.T @ FA
         return np.asarray(divided(divided(Q, self.weight).T, self.weight).T)
 
     def totals(self) -> tuple[np.ndarray, np.ndarray]:

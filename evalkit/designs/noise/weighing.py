@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -93,6 +93,9 @@ class Weighing:
     kept_as: Hashable = None
     few: bool = False
 
+    def __getstate__(self) -> dict[str, object]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # what follows from them is large, and made again
+
     @cached_property
     def groups(self) -> Groups:
         return Groups.of_sums(self.sums)
@@ -123,7 +126,6 @@ class Weighing:
         """Group and period of the cell-periods of each place of the model."""
         return self._made[1]
 
-    @cached_property
     def _places(self) -> tuple[Sequence[Place], list[tuple[np.ndarray, np.ndarray]], bool]:
         """Places under people's noise alone, cell and period of what each holds, and whether there are enough."""
         columns = self.columns.fewest(self.cells)
@@ -148,8 +150,9 @@ class Weighing:
         return model, where
 
     def _make(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]], bool]:
-        places, where, enough = self._places
-        shocks = Shocks.of((self.learnt_by or self).shocks, self.sums.paths.n_periods)
+        places, where, enough = self._places()
+        learnt = self.shocks(places, where) if self.learnt_by is None else self.learnt_by.shocks()
+        shocks = Shocks.of(learnt, self.sums.paths.n_periods)
         people = self.person is not None
         model = self._untreated(tuple(with_shocks(p, shocks, at, people) for p, at in zip(places, where, strict=True)))
         if not model.positive:
@@ -159,19 +162,19 @@ class Weighing:
             model = self._untreated(tuple(p.scaled(float(m)) for p, m in zip(model.places, more, strict=True)))
         return model, where, enough
 
-    @property
-    def shocks(self) -> np.ndarray:
-        """Variances of the shocks of places."""
+    def shocks(self, *places: Sequence) -> np.ndarray:
+        """Variances of the shocks of places; places: these and their cell-periods, if they have been made."""
+        make = partial(self._shocks, *places)
         if self.key is None:
-            return self._shocks()
-        return self.sums.paths.memo.get(("shocks", self.key, self.sums.level), self._shocks, self.sums.values)
+            return make()
+        return self.sums.paths.memo.get(("shocks", self.key, self.sums.level), make, self.sums.values)
 
-    def _shocks(self) -> np.ndarray:
+    def _shocks(self, *made: Sequence) -> np.ndarray:
         """Learnt from at most `MOST` places, evenly spaced; none where everybody is a place and people say what noise
         there is."""
         if self.groups.lone and self.person:
             return np.zeros(len(SHOCKS))
-        places, where, _ = self._places
+        places, where = made or self._places()[:2]
         some = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST)).round().astype(int))
         places, where = tuple(places[i] for i in some), [where[i] for i in some]
         alike = Shocks.of(np.full(len(SHOCKS), 1 / len(SHOCKS)), self.sums.paths.n_periods)

@@ -226,13 +226,13 @@ class Contrast:
     @cached_property
     def mass(self) -> np.ndarray:
         """(H, T) adopters retained."""
-        return self.collect(lambda b: np.where(b.ok, b.n, 0.0))
+        return self.once("mass", lambda: self.collect(lambda b: np.where(b.ok, b.n, 0.0)))
 
     @cached_property
     def left_out(self) -> np.ndarray:
         """(H, T) adopters seen without a match, or without a base."""
-        lost = self.collect(lambda b: np.where(_possible(b.comparisons) & ~b.ok, b.n, 0.0))
-        return lost + self.without_base
+        lost = lambda b: np.where(_possible(b.comparisons) & ~b.ok, b.n, 0.0)  # noqa: E731
+        return self.once("lost", lambda: self.collect(lost)) + self.without_base
 
     @cached_property
     def without_base(self) -> np.ndarray:
@@ -260,7 +260,7 @@ class Contrast:
     @cached_property
     def value(self) -> np.ndarray:
         """(H, T) estimates, NaN where no adopter has a match."""
-        total = self.collect(lambda b: np.where(b.ok, b.n * b.effect, 0.0))
+        total = self.once("effects", lambda: self.collect(lambda b: np.where(b.ok, b.n * b.effect, 0.0)))
         return mean_of(total, self.mass)
 
     def weights(self, b: Blocks) -> tuple[np.ndarray, np.ndarray]:

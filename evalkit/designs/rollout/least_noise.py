@@ -58,6 +58,10 @@ def least_noise_estimate(
 
 def modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
     """(H, T) rows from the start on, all of whose adopters start for the first time."""
+    return contrast.once("modelled", lambda: _modelled(contrast, states))
+
+
+def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
     later = np.arange(contrast.n_periods) >= contrast.cohorts[:, None]
     again = np.zeros(contrast.mass.shape, dtype=bool)
     for b in contrast.read:

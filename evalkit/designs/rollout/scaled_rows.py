@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -70,6 +70,9 @@ class ScaledRows:
     states: ExposureStates
     rows: np.ndarray
     pooled: bool = False
+
+    def __getstate__(self) -> dict[str, object]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # what follows from them is large, and made again
 
     @property
     def sums(self) -> Sums:

@@ -89,7 +89,7 @@ def interaction_tests(
         if made is not None and np.isfinite(made.value[0]):
             first, second = sorted((p.a, p.b), key=order)
             estimates[first, second] = made
-            found = made.to_frame(level).iloc[0]
+            found = made.row(level=level)
             rows[-1] |= {c: float(found[c]) for c in _NUMBERS}
             rows[-1] |= {"testable": True, "design": f"StaggeredRollout(same), {p.b} on less {p.b} off"}
             rows[-1]["words"] = _words(study, p, tested=True)
