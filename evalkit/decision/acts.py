@@ -125,7 +125,7 @@ def _believed(held: Decision, matters: float, at: Sequence[float]) -> tuple[Post
     mean, doubt = held.prior.on(case, matters)
     down, up = case.moves
     est = (case.estimate + (down + up) / 2) / matters
-    se = math.hypot(case.std_error, (up - down) / math.sqrt(12)) / matters
+    se = math.hypot(case.std_error, case.spread) / matters
     sd = float(giving_way(est, widened(se), (mean, doubt)))
     return posterior(est, widened(se), case.df, (mean, sd), at=at), (mean, sd), doubt
 
@@ -154,6 +154,7 @@ def _by_chances(held: Decision, matters: float) -> Decision:
         return replace(found, act=_unpriced(found, matters))
     planned = not math.isnan(case.again)
     again = (case.again / matters) ** 2 if planned else float(next_variance(se, case.df))
+    again += (case.spread / matters) ** 2  # the next rollout will not say what it is either
     return _priced(found, matters, believed, again)
 
 

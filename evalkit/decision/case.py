@@ -60,6 +60,12 @@ class Case:
         return away if self.allowed and all(map(math.isfinite, away)) else (0.0, 0.0)
 
     @property
+    def spread(self) -> float:
+        """Standard deviation of what is allowed for, as likely anywhere between its ends."""
+        down, up = self.moves
+        return (up - down) / math.sqrt(12)
+
+    @property
     def drift(self) -> float:
         """Smallest drift, in the outcome's unit, that would undo what is ruled out; NaN where nothing is."""
         if not self.ranged or self.matters is None:

@@ -185,6 +185,7 @@ class Guard:
         only where `whole` may be told."""
         case = replace(case, reason=self.told(case.reason), withheld=self.told(case.withheld),
                        beside=self.told(case.beside), allowed=tuple(map(self.told, case.allowed)))  # fmt: skip
+        case = _moved_coarsely(case) if self.rules.active else case
         behind = self.had(case.members) if case.name != PROGRAMME else max(self.had([m]) for m in case.members)
         case = _coarse_values(case, max(self.step(m, case.outcome, behind) for m in case.members))
         if case.name == PROGRAMME:
@@ -423,6 +424,16 @@ class Guard:
 
 
 _T = TypeVar("_T", Evidence, CheckOutcome, BundleEvidence, BesideDrift, Verdict, Case)
+
+
+def _moved_coarsely(case: Case) -> Case:
+    """The line with what is allowed for in quarters of what matters, outwards: to the digit it would tell how many went
+    missing."""
+    quarter = (4 * case.std_error if case.matters is None else case.matters) / 4
+    if not case.allowed or not quarter > 0:
+        return case
+    down, up = (quarter * way(move / quarter) for way, move in zip((math.floor, math.ceil), case.moves, strict=True))
+    return replace(case, allowed_low=case.conf_low + down, allowed_high=case.conf_high + up)
 
 
 def _coarse_values(given: _T, step: float) -> _T:

@@ -247,7 +247,17 @@ def _programme(stakes: Stakes) -> Case:
     if stakes.parts.judged is None:
         chosen = join_words([quoted(c.label) for c in study.components if not c.assigned])
         words = say.WHOLE_CHOSEN.format(chosen=chosen)
-    return replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
+    case = replace(_found(case, row), reason=str(row["reason"]) or case.reason, withheld=words)
+    return _as_its_part(case, stakes) if held and len(members) == 1 else case
+
+
+def _as_its_part(case: Case, stakes: Stakes) -> Case:
+    """The line of a programme of one component, of which chances allow for what they allow for in its part."""
+    part = next(line for line in _components(stakes) if line.name == case.members[0])
+    if part.withheld:
+        return case
+    low, high = (end + move for end, move in zip((case.conf_low, case.conf_high), part.moves, strict=True))
+    return replace(case, withheld="", beside=part.beside, allowed=part.allowed, allowed_low=low, allowed_high=high)
 
 
 def _of_one(stakes: Stakes, case: Case) -> Case:
@@ -267,8 +277,8 @@ def whole_verdict(case: Case) -> tuple[VerdictName, Direction, str]:
     if not case.ranged:
         return "not_tested", "", case.withheld or case.reason or NOBODY_WITHOUT
     direction: Direction = "better" if case.conf_low > 0 else "worse" if case.conf_high < 0 else ""
-    if case.withheld:
-        return "cannot_tell", direction, case.withheld
+    if held := case.withheld or next(iter(case.allowed), ""):
+        return "cannot_tell", direction, held
     if direction:
         return "likely", direction, say.WHOLE_UNTESTED
     small = case.matters is not None and case.conf_high < case.matters

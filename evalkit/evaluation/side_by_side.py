@@ -14,13 +14,13 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from itertools import pairwise
+from itertools import count, pairwise
 from multiprocessing import get_all_start_methods, get_start_method
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from joblib.parallel import MultiprocessingBackend, get_active_backend
+from joblib.parallel import DEFAULT_MP_CONTEXT, MultiprocessingBackend, get_active_backend
 
 from evalkit.designs.threads import one_thread
 from evalkit.draws import worth
@@ -31,7 +31,8 @@ _Task = TypeVar("_Task", contravariant=True)
 _Made = TypeVar("_Made", covariant=True)
 
 
-_INHERITED: list[Any] = []  # what forks that begin now work with
+_INHERITED: dict[int, Any] = {}  # what forks that begin now work with, each call its own
+_KEYS = count()
 
 
 class Worker(Protocol[_Task, _Made]):
@@ -63,6 +64,7 @@ def _forks(study: Study) -> int:
     """How many forks the caller asks for, by name; none of a study that may still ask a database, whose threads a fork
     does not have."""
     begun = get_start_method(allow_none=True) or get_all_start_methods()[0]
+    begun = begun if DEFAULT_MP_CONTEXT is None else DEFAULT_MP_CONTEXT.get_start_method()
     named = isinstance(get_active_backend()[0], MultiprocessingBackend) and begun == "fork"
     return effective_n_jobs(None) if named and study.paths.spread is None else 1
 
@@ -73,11 +75,11 @@ def _in_forks(
     """A stretch of the tasks for each fork, which has what it works with as it begins: what a stretch shares is worked
     out once."""
     edges = [len(tasks) * i // forks for i in range(forks + 1)]
-    _INHERITED.append(work)
+    _INHERITED[key := next(_KEYS)] = work
     try:
-        return _together(None, [range(low, high) for low, high in pairwise(edges)], work.study, tasks, say)
+        return _together(key, [range(low, high) for low, high in pairwise(edges)], work.study, tasks, say)
     finally:
-        _INHERITED.pop()
+        del _INHERITED[key]
 
 
 def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
@@ -88,7 +90,7 @@ def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable
 
 
 def _together(
-    sent: bytes | None, shares: Sequence[range], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
+    sent: bytes | int, shares: Sequence[range], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
 ) -> list[Any]:
     found, held = dict[int, Any](), _held(study)
     jobs = (delayed(_made)(sent, [tasks[i] for i in share]) for share in shares)
@@ -101,9 +103,9 @@ def _together(
     return [found[i] for i in range(len(tasks))]
 
 
-def _made(sent: bytes | None, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
+def _made(sent: bytes | int, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
     """What a process sends back: what it found, without what the caller has, and the warnings that it gave."""
-    work = _INHERITED[-1] if sent is None else pickle.loads(sent)  # noqa: S301 (the caller's own)
+    work = _INHERITED[sent] if isinstance(sent, int) else pickle.loads(sent)  # noqa: S301 (the caller's own)
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
         found = [work(task) for task in tasks]

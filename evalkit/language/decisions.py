@@ -66,7 +66,8 @@ def said_of(decision: Decision, currency: str = "£") -> Said:
     beside = say.BESIDE.format(reason=d.case.beside) if d.case.beside else ""
     allowed = say.ALLOWED.format(reasons=join_words(d.case.allowed)) if d.case.allowed else ""
     doubt = " ".join(filter(None, (beside, allowed, doubt)))
-    return Said(say.LEANS[d.lean], chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
+    lean = lean_words(d.lean, d.case.matters, bool(d.case.allowed))
+    return Said(lean, chance, believed, _thresholds(d, currency), act, _pays(d, currency), doubt, outside)
 
 
 def lean_words(lean: Lean, matters: float | None, held: bool = False) -> str:

@@ -89,9 +89,8 @@ def worth_grid(evaluation: Evaluation) -> Table | None:
     worth = _round_worths(min(marks) / 2, 2 * max(marks))
     rows = [(d.case.label, *map(frequency, chance_pays(d, worth))) for d in lines]
     head = ("Part", *(pounds(w, currency=evaluation.study.currency) for w in worth))
-    note = (
-        f"The worth of {lines[0].case.one}. Chances start from doubt, as under What to do; none where a check failed."
-    )
+    unless = "none where a check failed that does not say how far it moves the answer"
+    note = f"The worth of {lines[0].case.one}. Chances start from doubt, as under What to do; {unless}."
     return make_table(
         "The chance that it pays, by what one more outcome is worth", head, rows, name="worth-grid", note=note
     )

@@ -25,6 +25,8 @@ def wait_for(function: Any) -> str:
     """What makes a first search long, in words: loops that were never compiled here, or no numba; "" where neither."""
     if not COMPILED:
         return "The search goes on without numba, forty times as long: install evalkit with its extra [plan]"
+    if not hasattr(function, "stats"):  # numba is told to compile nothing (NUMBA_DISABLE_JIT)
+        return ""
     kept = Path(function.stats.cache_path)
     known = function.signatures or any(kept.glob(f"*.{function.__name__}-*.nbi"))
     return "" if known else "The search is compiled first, once: up to half a minute"

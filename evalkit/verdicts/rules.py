@@ -103,7 +103,11 @@ def may_move(evidence: Evidence) -> dict[str, tuple[float, float]]:
     bounds), and the comparison that gives another one (it, or anything between)."""
     found = {}
     if (c := _failed(evidence, "stayers")) is not None:
-        found["stayers"] = c.conf_low - evidence.conf_low, c.conf_high - evidence.conf_high
+        reach = (
+            float(stdtrit(min(evidence.df, 1e10), 0.975)) * evidence.std_error
+        )  # the check's own range, whatever `level`
+        down, up = c.conf_low - (evidence.estimate - reach), c.conf_high - (evidence.estimate + reach)
+        found["stayers"] = min(down, 0.0), max(up, 0.0)
     if (c := _failed(evidence, "rungs")) is not None:
         found["rungs"] = min(-c.estimate, 0.0), max(-c.estimate, 0.0)
     return {name: ends for name, ends in found.items() if all(map(math.isfinite, ends))}

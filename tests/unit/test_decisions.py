@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import evalkit as ek
 from evalkit.evaluation.decisions import COLUMNS, every_case
 from evalkit.evaluation.results import safe
 from evalkit.language.decisions import said_of
 from evalkit.verdicts.evidence import CheckOutcome
+from evalkit.verdicts.rules import may_move
 from evalkit.vocabulary import ACTS, LEANS
 from tests.unit.test_value import panel
 
@@ -284,13 +286,40 @@ def test_chances_allow_for_failed_checks_that_say_how_far_they_move_it(
     passed = tuple(c for c in e.checks if c.check != check.check and c.status != "failed")
     before = replace(good, judged=((replace(e, checks=passed), v), *rest)).decisions.lines[0]
     found = replace(good, judged=((replace(e, checks=(*passed, check)), v), *rest)).decisions.lines[0]
-    down, up = moves or (check.conf_low - e.conf_low, check.conf_high - e.conf_high)
+    reach = stats.t.ppf(0.975, e.df) * e.std_error
+    low, high = e.estimate - reach, e.estimate + reach
+    down, up = moves or (min(check.conf_low - low, 0.0), max(check.conf_high - high, 0.0))
     assert found.case.moves == pytest.approx((down, up) if e.good > 0 else (-up, -down))
     assert found.hangs != "withheld" and found.chance_better != before.chance_better
     assert "allow for this, the likely range does not" in said_of(found).doubt
     assert "do not allow" not in said_of(found).doubt
     whole = replace(good, judged=((replace(e, checks=(*passed, check)), v), *rest)).decisions.lines[-1]
-    assert whole.hangs == "withheld"  # the sum allows for nothing
+    assert whole.case.allowed == found.case.allowed and whole.hangs != "withheld"  # of one component
+
+
+def test_who_went_missing_moves_an_answer_alike_whatever_the_level(good: ek.Evaluation) -> None:
+    (e, _), *_ = good.judged
+    reach = stats.t.ppf(0.975, e.df) * e.std_error
+    check = CheckOutcome("stayers", "failed", "", 0.1, e.estimate - reach - 0.2, e.estimate + reach + 0.1)
+    for level in (0.8, 0.95, 0.999):
+        wide = stats.t.ppf((1 + level) / 2, e.df) * e.std_error
+        other = replace(e, conf_low=e.estimate - wide, conf_high=e.estimate + wide, checks=(check,))
+        assert may_move(other)["stayers"] == pytest.approx((-0.2, 0.1))
+
+
+def test_protected_reports_allow_in_quarters_of_what_matters(good: ek.Evaluation) -> None:
+    (e, v), *rest = good.judged
+    reach = stats.t.ppf(0.975, e.df) * e.std_error
+    check = CheckOutcome("stayers", "failed", "", 0.1, e.estimate - reach - 0.0123, e.estimate + reach + 0.0123)
+    passed = tuple(c for c in e.checks if c.check != "stayers" and c.status != "failed")
+    held = replace(good, judged=((replace(e, checks=(*passed, check)), v), *rest))
+    protected = safe(replace(held, study=held.study.replace(settings={"disclosure": "custom: count=2"})))
+    case = protected.decisions.lines[0].case
+    assert case.allowed and case.matters is not None
+    for move in case.moves:
+        assert abs(move) >= 0.0123 - 1e-12 and abs(move) / (case.matters / 4) == pytest.approx(
+            round(abs(move) / (case.matters / 4)), abs=1e-6
+        )
 
 
 def test_what_rests_on_too_few_people_is_decided_without_its_numbers(good: ek.Evaluation) -> None:

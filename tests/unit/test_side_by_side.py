@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 import warnings
 from dataclasses import dataclass
 
@@ -37,6 +39,15 @@ class Where:
         if task < 0:
             raise ek.EvalkitError(f"task {task} is negative")
         return os.getpid(), self.study, self.study.paths.came  # worked out there, not here
+
+
+@dataclass(frozen=True)
+class Slow(Where):
+    """Takes so long that no process does what is another's."""
+
+    def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
+        time.sleep(0.5)
+        return super().__call__(task)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +87,28 @@ def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study
 def test_forks_take_a_stretch_each_and_give_back_what_the_caller_has(made: ek.Study) -> None:
     with parallel_config("multiprocessing", n_jobs=2), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        found = side_by_side(Where(made), [1, 2, 3], lambda _: None)
+        found = side_by_side(Slow(made), [1, 2, 3], lambda _: None)
     first, second, third = (p for p, *_ in found)
     assert second == third and len({first, second, os.getpid()}) == 3
     assert all(s is made for _, s, _ in found)
     assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:task")
+def test_calls_of_two_threads_keep_their_own(made: ek.Study) -> None:
+    other, found = opened(), {}
+
+    def call(study: ek.Study) -> None:
+        with parallel_config("multiprocessing", n_jobs=2):
+            found[id(study)] = [s for _, s, _ in side_by_side(Slow(study), [1, 2], lambda _: None)]
+
+    threads = [threading.Thread(target=call, args=(s,)) for s in (made, other)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert all(s is made for s in found[id(made)]) and all(s is other for s in found[id(other)])
 
 
 @forking
