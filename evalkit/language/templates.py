@@ -196,13 +196,17 @@ UNSTATED_LEANS = {  # where nobody has said how large a change would matter
     "says_nothing": "Says nothing: the data allow a benefit and a harm.",
 }
 HELD_LEANS = {
-    "harm_ruled_out": "If that is settled, harm is ruled out: the likely range leaves out any that matters.",
-    "benefit_ruled_out": "If that is settled, benefit is ruled out: the likely range leaves out any that matters.",
-    "both_ruled_out": "If that is settled, a large change is ruled out: the likely range leaves out any that matters.",
+    "harm_ruled_out": "If what failed is settled, harm is ruled out: the likely range leaves out any that matters.",
+    "benefit_ruled_out": "If what failed is settled, benefit is ruled out: "
+    "the likely range leaves out any that matters.",
+    "both_ruled_out": "If what failed is settled, a large change is ruled out: "
+    "the likely range leaves out any that matters.",
 }
 HELD_UNSTATED_LEANS = {
-    "harm_ruled_out": "If that is settled, harm is ruled out: the likely range leaves out any change for the worse.",
-    "benefit_ruled_out": "If that is settled, benefit is ruled out: the likely range leaves out any for the better.",
+    "harm_ruled_out": "If what failed is settled, harm is ruled out: "
+    "the likely range leaves out any change for the worse.",
+    "benefit_ruled_out": "If what failed is settled, benefit is ruled out: "
+    "the likely range leaves out any for the better.",
 }
 STARTS = {"sceptical": "doubt", "flat": "nothing"}
 ELSEWHERE = "elsewhere"

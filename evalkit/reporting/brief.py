@@ -114,8 +114,8 @@ def what_to_do(decisions: Decisions) -> Table:
         rows.append((Cell(line.case.label), cell(first), Cell(sure)))
     note = (
         "Chances start from doubt: before the data, a change as large as what matters was given one chance in six, for "
-        "better and for worse. A line is held where a check failed. This is no ranking: what a part costs, whom it "
-        "reaches and what nobody measured are for you to weigh."
+        "better and for worse. A line is held where a check failed that chances cannot allow for. This is no ranking: "
+        "what a part costs, whom it reaches and what nobody measured are for you to weigh."
     )
     keys = tuple(line.case.name for line in decisions.lines)
     head = ("Part", "What to do", "How sure that is")

@@ -103,9 +103,8 @@ def may_move(evidence: Evidence) -> dict[str, tuple[float, float]]:
     bounds), and the comparison that gives another one (it, or anything between)."""
     found = {}
     if (c := _failed(evidence, "stayers")) is not None:
-        reach = (
-            float(stdtrit(min(evidence.df, 1e10), 0.975)) * evidence.std_error
-        )  # the check's own range, whatever `level`
+        # the check's own range is one of 95%, whatever `level` of the evidence is
+        reach = float(stdtrit(min(evidence.df, 1e10), 0.975)) * evidence.std_error
         down, up = c.conf_low - (evidence.estimate - reach), c.conf_high - (evidence.estimate + reach)
         found["stayers"] = min(down, 0.0), max(up, 0.0)
     if (c := _failed(evidence, "rungs")) is not None:

@@ -121,5 +121,5 @@ def test_a_withheld_line_says_the_drift_that_would_undo_it() -> None:
     )  # fmt: skip
     said = said_of(decide(nurse, DOUBT))
     assert said.act.endswith("A drift of 5.1 in every 100 would undo what the range seems to rule out.")
-    assert said.lean == "If that is settled, harm is ruled out: the likely range leaves out any that matters."
+    assert said.lean == "If what failed is settled, harm is ruled out: the likely range leaves out any that matters."
     assert "Settle that first" in said.act
