@@ -26,6 +26,7 @@ import pandas as pd
 from scipy.stats import norm
 
 import evalkit as ek
+from benchmarks import plan_worlds
 from benchmarks.plan_briefs import IMPOSSIBLE
 from benchmarks.result_tables import into_readme
 from evalkit.designs.rollout.staggered import StaggeredRollout
@@ -52,6 +53,9 @@ START, END = "<!-- plan: start -->", "<!-- plan: end -->"
 SHARE, TIMES, WANTED = 0.3, 3.0, {"policy": 0.11, "nurse": 0.05, "court": 0.055}
 """Of Manchester's people, and of the effects there, so that power is neither none nor full; effects that are wanted."""
 PLANNED = "the plan"
+PASTS = range(920, 960)
+"""Other pasts of Manchester, by whose noise the same plan would have promised something else; none of those by which
+the rule was chosen (900 to 919)."""
 YES = 0.3
 """Share of yes where nothing is on."""
 Row = tuple[str, str, str, float, str, str]
@@ -94,8 +98,12 @@ def outcomes(b: Brief, starts: np.ndarray, effects: np.ndarray, rng: np.random.G
 
 def drawn(b: Brief, starts: np.ndarray, effects: np.ndarray, rng: np.random.Generator, binary: bool) -> ek.Study:
     """A study of such outcomes."""
-    (P, T), n = (len(b.places), b.T), int(b.noise.people)
-    y, on = outcomes(b, starts, effects, rng, binary), np.arange(T)[:, None] >= starts[:, None, :]
+    return study_of(b, starts, outcomes(b, starts, effects, rng, binary))
+
+
+def study_of(b: Brief, starts: np.ndarray, y: np.ndarray, kind: str = "score") -> ek.Study:
+    """A study of outcomes (P, n, T) under a rollout."""
+    (P, n, T), on = y.shape, np.arange(b.T)[:, None] >= starts[:, None, :]
     frame = pd.DataFrame({
         "person": np.repeat(np.arange(P * n), T), "t": np.tile(np.arange(T), P * n),
         "place": np.repeat(np.array(b.places), n * T), "y": y.ravel(),
@@ -103,7 +111,7 @@ def drawn(b: Brief, starts: np.ndarray, effects: np.ndarray, rng: np.random.Gene
     for k, name in enumerate(b.names):
         frame[name] = np.repeat(on[:, None, :, k], n, axis=1).ravel().astype(int)
     return ek.Study(frame, unit="person", period="t", outcome="y", cluster="place", better="higher", matters=0.05,
-                    components=list(b.names))  # fmt: skip
+                    kind=kind, components=list(b.names))  # fmt: skip
 
 
 @cache
@@ -219,6 +227,81 @@ def _read(
     return np.array([((W * y).sum(axis=(1, 2)) - effects) / [law.se for law in found] for y in means])
 
 
+def movers(draws: int) -> Iterator[Row]:
+    """Whom effects on a share move, and how (`plan_worlds`): what `Noise.from_study` reads of it from a past under the
+    same rollout, and what a plan promises with that and with movers for good, as where nothing is read."""
+    for world, make in plan_worlds.WORLDS.items():
+        made = [_moving(*plan, make, draws, i) for i, plan in enumerate(hidden(20))]
+        read = np.array([lasting for lasting, _, _ in made])
+        spread = f"lasting read from a past, mean (standard deviation {read.std():.2f})"
+        yield row("movers", spread, f"{world}, 20 plans", float(read.mean()), "", True)
+        for said in ("read", "for good"):
+            yield from _promised_of(world, said, [errors[said] for _, errors, _ in made], [h[said] for *_, h in made])
+
+
+def _promised_of(
+    world: str, said: str, errors: Sequence[np.ndarray], printed: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> Iterator[Row]:
+    """Rows of one world and what was said of its movers."""
+    good = world == plan_worlds.GOOD
+    scaled, hits = (np.concatenate([one[i].ravel() for one in printed]) for i in (0, 1))
+    equal = np.concatenate([one.ravel() for one in errors])
+    for kind, away in (("equal", equal), ("least noise", scaled)):
+        on, ratio = f"{world}, lasting {said}, {kind}, {len(away):,} estimates", float(np.sqrt(np.mean(away**2)))
+        what = "simulated standard deviation over that of the plan"
+        yield row("movers", what, on, ratio, ".97 to 1.03" if good else "", 0.97 <= ratio <= 1.03 or not good)
+    power, on = float(hits.mean()), f"{world}, lasting {said}, least noise, {len(hits):,} estimates"
+    what = "interval excludes zero where the plan says .80"
+    yield row("movers", what, on, power, ".77 to .83" if good else "", 0.77 <= power <= 0.83 or not good)
+
+
+def _moving(
+    b: Brief, starts: np.ndarray, make: plan_worlds.World, draws: int, seed: int
+) -> tuple[float, dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """`lasting` as read; and by what is said of it, errors (MANY, K) of equal weights over the plan's standard
+    deviation; then those of least noise, and whether its interval excludes zero, less the chance promised for the mean
+    of estimates, and .80. Errors are about the mean, as effects that build up are not all there. Effects are as large
+    as are detected, or .15."""
+    rng, on = np.random.default_rng(2000 + seed), np.arange(b.T)[:, None] >= starts[:, None, :]
+    chain = {"place": 0.0, "share": plan_worlds.SHARE, "decay": plan_worlds.DECAY, "person": 0.5, "fading": 0.5}
+    b = brief(len(b.places), len(b.names), None, people=MOVING, **chain)
+    effects = np.minimum([law.detectable for law in laws(b, starts)], 0.15)
+    wanted = tuple(replace(c, wanted=e) for c, e in zip(b.components, effects, strict=True))
+    lasting = ek.Noise.from_study(study_of(b, starts, make(rng, MOVING, on, effects), "share")).lasting
+    screen = Screen.of(b)
+    read = np.array([screen.weights(screen.cells(starts), k)[0] for k in range(len(b.names))])
+    equal = np.array([(read * make(rng, MOVING, on, effects).mean(axis=1)).sum(axis=(1, 2)) for _ in range(MANY)])
+    studies = (study_of(b, starts, make(rng, MOVING, on, effects), "share") for _ in range(draws // 2))
+    least = np.array([_printed(study, b) for study in studies])
+    mean, hit = least[..., 0].mean(axis=0), np.abs(least[..., 0]) > least[..., 1]
+    errors, printed = {}, {}
+    for said, part in (("read", lasting), ("for good", 1.0)):
+        one = replace(b, components=wanted, noise=replace(b.noise, lasting=part))
+        errors[said] = _away(equal) / [law.se for law in laws(one, starts, "equal")]
+        told = laws(one, starts)
+        promised = [law.power(m) for law, m in zip(told, mean, strict=True)]
+        printed[said] = _away(least[..., 0]) / [law.se for law in told], hit + 0.8 - promised
+    return lasting, errors, printed
+
+
+def _away(found: np.ndarray) -> np.ndarray:
+    """Estimates (n, K) about their mean, as large as about the mean of very many."""
+    return np.asarray((found - found.mean(axis=0)) * np.sqrt(len(found) / (len(found) - 1)))
+
+
+def _printed(study: ek.Study, b: Brief) -> list[tuple[float, float]]:
+    """Estimate and half-width of the interval of least noise of each component."""
+    out = []
+    for name in b.names:
+        with warnings.catch_warnings(action="ignore"):
+            one = StaggeredRollout(base_window=6, horizon=5, weights="least_noise")(study, name).over(0, 5)
+            line = one.to_frame().iloc[0]
+        out.append((line["estimate"], (line["conf_high"] - line["conf_low"]) / 2))
+    return out
+
+
+MOVING = 40
+"""People of a place where it matters how they move."""
 MANY = 500
 """Outcomes of each plan that are read by weights alone."""
 SIZES = ((10, 3, 2), (24, 5, 8))
@@ -433,9 +516,9 @@ def lots(draws: int) -> Iterator[Row]:
 # ---------------------------------------------------------------- Manchester
 
 
-def manchester(draws: int) -> Iterator[Row]:
-    """A plan for the ten boroughs, then the partnership under that plan: power as promised, beside the dates as they
-    were. The fourteen other boroughs never start; every component is switched on borough by borough here."""
+def ten_boroughs() -> tuple[Spec, Knobs, Brief, np.ndarray]:
+    """The partnership, a brief for its ten boroughs, and (P, K) the dates as they were. The fourteen other boroughs
+    never start; every component is switched on borough by borough here."""
     spec, knobs = SPECS["rough_sleeping"], replace(SPECS["rough_sleeping"].settings["clean"], size=SHARE)
     parts = tuple(
         replace(p, level="borough", bins=None, effects=tuple(replace(e, size=TIMES * e.size) for e in p.effects))
@@ -444,8 +527,8 @@ def manchester(draws: int) -> Iterator[Row]:
     )
     spec = replace(spec, parts=parts)
     past = Partnership(spec, "clean", 900, knobs).study
-    paths, programme = past.paths, len(spec.places.programme)
-    places, periods = _boroughs(past), [str(p) for p in paths.periods]
+    paths, places = past.paths, _boroughs(past)
+    periods, programme = [str(p) for p in paths.periods], len(spec.places.programme)
     planned = [
         ek.Planned(p.name, earliest=periods[spec.clock.launch + 1], latest=periods[-7], reach=p.reach,
                    wanted=WANTED[p.name], fixed=dict.fromkeys(places["place"][programme:]))
@@ -453,24 +536,34 @@ def manchester(draws: int) -> Iterator[Row]:
     ]  # fmt: skip
     b = make_brief(places, planned, (periods[0], periods[-1]), ek.Noise.from_study(past), 6)
     order = pd.Index(paths.levels["borough"].names).get_indexer(places["place"])
-    were = history(paths)[order][:, [paths.index(c) for c in b.names]]
+    return spec, knobs, b, history(paths)[order][:, [paths.index(c) for c in b.names]]
+
+
+def manchester(draws: int) -> Iterator[Row]:
+    """A plan for the ten boroughs, then the partnership under that plan: power as promised, beside the dates as they
+    were."""
+    spec, knobs, b, were = ten_boroughs()
     for name, starts in ((PLANNED, search_plan(b, 1).starts), ("the dates as they were", were)):
-        yield from _under(name, spec, knobs, starts, b, programme, draws)
+        yield from _under(name, spec, knobs, starts, b, draws)
 
 
-def _under(
-    name: str, spec: Spec, knobs: Knobs, starts: np.ndarray, b: Brief, programme: int, draws: int
-) -> Iterator[Row]:
-    """Power as the plan promises it at the mean of true effects, and as simulated: a partnership a seed."""
-    rows = [b.places.index(name) for name in SITES[:programme]]  # the partnership's order is not that of the alphabet
-    launched = starts[rows] - spec.clock.launch
+def launched(spec: Spec, starts: np.ndarray, b: Brief) -> Spec:
+    """The partnership, begun as planned."""
+    rows = [b.places.index(name) for name in SITES[: len(spec.places.programme)]]  # its order is not the alphabet's
+    after = starts[rows] - spec.clock.launch
     at = {
-        c: tuple(None if s + spec.clock.launch >= b.T else int(s) for s in launched[:, k])
-        for k, c in enumerate(b.names)
+        c: tuple(None if s + spec.clock.launch >= b.T else int(s) for s in after[:, k]) for k, c in enumerate(b.names)
     }
-    spec = replace(
+    return replace(
         spec, parts=tuple(replace(p, launch=Launch(at=at[p.name])) if p.name in at else p for p in spec.parts)
     )
+
+
+def _under(name: str, spec: Spec, knobs: Knobs, starts: np.ndarray, b: Brief, draws: int) -> Iterator[Row]:
+    """Power as the plan promises it at the mean of true effects, and as simulated: a partnership a seed."""
+    pasts = [Partnership(spec, "clean", seed, knobs).study for seed in PASTS] if name == PLANNED else []
+    others = [laws(replace(b, noise=ek.Noise.from_study(past)), starts) for past in pasts]
+    spec = launched(spec, starts, b)
     told = [law for law in laws(b, starts) if len(law.error)]
     hit, truth, estimate = _simulated(name, spec, knobs, b, starts, told, draws)
     for k, law in enumerate(told):
@@ -483,7 +576,18 @@ def _under(
         asked = "within .05" if own else ""
         yield row("plan", what.format(100 * effect, got, promised), on, got - promised, asked, off <= 0.05 or not own)
         yield row("plan", "estimates less true effects, points, mean", on, 100 * (mean - effect), "", True)
-        if not own:  # where estimates lie elsewhere than the truth, power is promised for where they lie
+        if own:
+            said = np.array([each.power(effect) for one in others for each in one if each.component == law.component])
+            on, off = f"{on}, noise of {len(said)} other pasts", got - said.mean()
+            what = f"simulated {got:.2f} less promised {said.mean():.2f} on average"
+            yield row("plan", what, on, off, "within .05", abs(off) <= 0.05)
+            yield row(
+                "plan", "pasts whose promise is within .05", on, float((np.abs(got - said) <= 0.05).sum()), "", True
+            )
+            yield row(
+                "plan", "simulated less promised, furthest", on, got - said[np.abs(said - got).argmax()], "", True
+            )
+        else:  # where estimates lie elsewhere than the truth, power is promised for where they lie
             promised = law.power(mean)
             off = abs(got - promised)
             said = "where estimates lie: " + what.format(100 * mean, got, promised)
@@ -545,7 +649,7 @@ def _boroughs(study: ek.Study) -> pd.DataFrame:
 
 
 SECTIONS: dict[str, Callable[[int], Iterator[Row]]] = {
-    "weights": weights, "promises": promises, "gains": gains, "gains_least": gains_least,
+    "weights": weights, "promises": promises, "movers": movers, "gains": gains, "gains_least": gains_least,
     "seeds": seeds, "changes": changes, "refusals": refusals, "yardsticks": yardsticks, "lots": lots,
     "manchester": manchester,
 }  # fmt: skip

@@ -19,14 +19,11 @@ from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError, is_number
+from evalkit.rollouts.movers import FEWEST, moved_covariance, moved_part, read_lasting
 from evalkit.study.study import Study
 
 LEAST = 0.1
 """Of the variance of all people, what those outside a reach have at least."""
-MOST_MOVED = 0.98
-"""Share of people beyond which effects that are added move nobody more."""
-FEWEST = 200
-"""Degrees of freedom on either side from which the noise of those within reach is told from that of all."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class Noise:
     twentieth a period. effect: by how much effects differ between places. reached: column of reach -> the standard
     deviation of those whom it names, where it is another than `person`, that of all people. share: of people for whom
     the outcome is one while nothing is on (0: it is no share); where something is on, so many more or fewer of them
-    have moved as the effects wanted come to.
+    have moved as the effects wanted come to. lasting: how far those who have moved in one period are the same people as
+    in another: 1 for good, 0 for others in each period.
     """
 
     place: float = 0.05
@@ -53,6 +51,7 @@ class Noise:
     effect: float = 0.0
     reached: Mapping[str, float] = field(default_factory=dict)
     share: float = 0.0
+    lasting: float = 1.0
 
     def __post_init__(self) -> None:
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reached"}
@@ -64,6 +63,8 @@ class Noise:
         for name in ("rho", "decay", "share"):
             if getattr(self, name) >= 1:
                 raise OptionError(f"Noise({name}={getattr(self, name)!r}) is not a choice. Use 0 or more, below 1.")
+        if self.lasting > 1:
+            raise OptionError(f"Noise(lasting={self.lasting!r}) is not a choice. Use a share, 0 to 1.")
         if not self.people > 0:
             raise OptionError("Noise(people=0) is not a choice. Say how many people a place has in a period.")
         if self.fading > self.person:
@@ -96,42 +97,28 @@ class Noise:
         return out
 
     def moved(self, covariance: np.ndarray, effects: np.ndarray) -> np.ndarray:
-        """(m, m) covariance of one person's cells where effects (m,) are added to a share, from that without.
-
-        A share rises because some of those for whom the outcome was zero move to one. With q of them moved, the same
-        people where q is larger, 1 - Y = (1 - Y0)(1 - B), and for cells t and u of one direction, Y0 of mean p,
-        cov = (1 - max q)(cov0 + (1 - p)^2) - (1 - q_t)(1 - q_u)(1 - p)^2; the other way round where it falls, by chance
-        in two directions. It is the same where nothing is added, and where the outcome is no share.
-        """
+        """(m, m) covariance of one person's periods where effects (m,) are added to a share, from that without
+        (`moved_covariance`). It is the same where nothing is added, and where the outcome is no share."""
         if not self.share or not effects.any():
             return covariance
-        p, rises = self.share, effects >= 0
-        room, moved = self._moved(effects)
-        own = max(p * (1 - p) - self.person**2, 0.0)  # what people keep, of which `person` knows nothing
-        both, still = covariance + own, np.outer(1 - moved, 1 - moved)
-        square = np.where(np.abs(effects)[:, None] >= np.abs(effects), room[:, None], room) ** 2
-        alike = np.equal.outer(rises, rises) | (moved == 0)[:, None] | (moved == 0)
-        nested = (1 - np.maximum.outer(moved, moved)) * (both + square) - square * still
-        return np.asarray(np.where(alike, nested, still * both) - own)
+        # what people keep, of which `person` knows nothing
+        own = max(self.share * (1 - self.share) - self.person**2, 0.0)
+        return moved_covariance(covariance + own, effects, self.share, self.lasting) - own
 
     def shaken(self, shocks: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """(m, m) covariance of a place's shocks in cells where effects (m,) are added to a share, from that without: of
         those who have moved no shock moves any, so that of a shock (1 - q) is left."""
         if not self.share or not effects.any():
             return shocks
-        _, moved = self._moved(effects)
+        _, moved = moved_part(effects, self.share)
         return np.asarray(shocks * np.outer(1 - moved, 1 - moved))
-
-    def _moved(self, effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(m,) share of people whom effects can move, and which part of them has moved."""
-        room = np.where(effects >= 0, 1 - self.share, self.share)
-        return room, np.minimum(np.abs(effects) / room, MOST_MOVED)
 
     @classmethod
     def from_study(cls, study: Study, outcome: str | None = None, effects: float = 0.0) -> Noise:
         """Noise of a study's own past, by which `evaluate` weighs: people from deviations within places, places from
         what is not yet exposed. Of the components the one that shows most is read. Of a share people's noise is that of
-        the share where nothing is on, to which effects wanted are then added.
+        the share where nothing is on, to which effects wanted are then added; whether those whom they move have moved
+        for good is read from people's changes across starts, and where there are too few they have (`lasting`).
 
         effects: where they are not wanted one by one, what all components are expected to add to a share, on average
         over those who are compared: people's noise is then that of the share with it added. Raises `NotIdentifiedError`
@@ -155,7 +142,8 @@ class Noise:
             for column, (ratio, mean) in ratios.items()
         }
         fading = factor * made.fading
-        return replace(made, person=factor * made.person, fading=fading, reached=reached, share=off)
+        lasting = read_lasting(study, values) if off else 1.0
+        return replace(made, person=factor * made.person, fading=fading, reached=reached, share=off, lasting=lasting)
 
 
 def _untouched(study: StudyLike, values: np.ndarray) -> float:
