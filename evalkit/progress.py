@@ -31,6 +31,11 @@ def step(words: str) -> None:
             out.write(words.replace("\n", " ") + "\n")
 
 
+def heard_here() -> bool:
+    """Whether somebody in this thread listens; else what another process says is heard just as well."""
+    return _listener.get() is not None
+
+
 @contextmanager
 def told(listener: Listener) -> Iterator[None]:
     """Hear the steps of everything called within, in this thread.

@@ -1,7 +1,7 @@
 """Components side by side, in processes of joblib, wherever `joblib.parallel_config` of the caller sends them.
 
-With no configuration they are evaluated one after another, here. Processes that are forks of this one
-("multiprocessing", where the system has it) begin with all that it holds, and each takes a stretch. Of others the first
+With no configuration they are evaluated one after another, here. Forks of this process ("multiprocessing", where the
+system has it) begin with all that it holds, and take one after another. Of other processes the first
 component is evaluated here, which tells whether the rest is worth their start. Findings are the same to the bit: random
 steps go by a component's own seed.
 """
@@ -9,13 +9,17 @@ steps go by a component's own seed.
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
-from itertools import count, pairwise
-from multiprocessing import get_all_start_methods, get_start_method
+from itertools import count, repeat
+from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -24,6 +28,8 @@ from joblib.parallel import DEFAULT_MP_CONTEXT, MultiprocessingBackend, get_acti
 
 from evalkit.designs.threads import one_thread
 from evalkit.draws import worth
+from evalkit.errors import EvalkitError
+from evalkit.progress import heard_here
 from evalkit.study import Study
 from evalkit.study.paths import Level, Paths
 
@@ -31,7 +37,8 @@ _Task = TypeVar("_Task", contravariant=True)
 _Made = TypeVar("_Made", covariant=True)
 
 
-_INHERITED: dict[int, Any] = {}  # what forks that begin now work with, each call its own
+_Sent = tuple[bytes, list[Warning]]
+_INHERITED: dict[int, Callable[[int], Any]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
 
 
@@ -46,9 +53,11 @@ class Worker(Protocol[_Task, _Made]):
 
 def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
     """What `work` gives for each task, in their order; `say` is told of each before it is begun, or, where others make
-    it, once it is there. Warnings of other processes are given here too."""
-    if (forks := min(_forks(work.study), len(tasks))) > 1:
-        return _in_forks(work, tasks, say, forks)
+    it and somebody listens here, once it is there. Warnings of other processes are given here too."""
+    if (forks := min(1 if work.study.paths.spread is not None else forks_asked(), len(tasks))) > 1:
+        here, there = (say, _silent) if heard_here() else (_silent, say)
+        made = in_forks(lambda i: _made(work, tasks[i : i + 1], there), len(tasks), forks)
+        return _together(made, [range(i, i + 1) for i in range(len(tasks))], work.study, tasks, here)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
         began = time.process_time()
@@ -60,41 +69,58 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     return found
 
 
-def _forks(study: Study) -> int:
-    """How many forks the caller asks for, by name; none of a study that may still ask a database, whose threads a fork
-    does not have."""
+def forks_asked() -> int:
+    """How many forks the caller asks for, by name; 1 where the system has none. Not for what may still ask a database,
+    whose threads a fork does not have."""
     begun = get_start_method(allow_none=True) or get_all_start_methods()[0]
     begun = begun if DEFAULT_MP_CONTEXT is None else DEFAULT_MP_CONTEXT.get_start_method()
     named = isinstance(get_active_backend()[0], MultiprocessingBackend) and begun == "fork"
-    return effective_n_jobs(None) if named and study.paths.spread is None else 1
+    return effective_n_jobs(None) if named else 1
 
 
-def _in_forks(
-    work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None], forks: int
-) -> list[_Made]:
-    """A stretch of the tasks for each fork, which has what it works with as it begins: what a stretch shares is worked
-    out once."""
-    edges = [len(tasks) * i // forks for i in range(forks + 1)]
-    _INHERITED[key := next(_KEYS)] = work
+def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made]:
+    """What `make` gives for 0 to n - 1, in this order, the next for each fork that is free. It has what it works with
+    as it begins, and keeps what is shared. `EvalkitError` where one is ended from outside."""
+    _INHERITED[key := next(_KEYS)] = make
     try:
-        return _together(key, [range(low, high) for low, high in pairwise(edges)], work.study, tasks, say)
+        with ProcessPoolExecutor(min(forks, n), get_context("fork"), _end_with_parent) as pool:
+            yield from pool.map(_inherited, repeat(key), range(n))
+    except BrokenProcessPool:
+        ended = "A process that worked beside this one was ended from outside. Was there too little memory?"
+        raise EvalkitError(ended) from None
     finally:
         del _INHERITED[key]
+
+
+def _end_with_parent() -> None:
+    """Leave no fork behind, waiting for work, where the process that began it is ended from outside."""
+
+    def watch() -> None:
+        if parent := parent_process():
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _inherited(key: int, i: int) -> Any:
+    return _INHERITED[key](i)
 
 
 def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
     """A share of the tasks for each process, so that it reads the study once and is not ended as one that grows."""
     n = min(effective_n_jobs(None), len(tasks))
     sent = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
-    return _together(sent, [range(i, len(tasks), n) for i in range(n)], work.study, tasks, say)
+    shares = [range(i, len(tasks), n) for i in range(n)]
+    made = Parallel()(delayed(_loaded)(sent, [tasks[i] for i in share]) for share in shares)
+    return _together(made, shares, work.study, tasks, say)
 
 
 def _together(
-    sent: bytes | int, shares: Sequence[range], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
+    sent: Iterable[_Sent], shares: Sequence[range], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
 ) -> list[Any]:
     found, held = dict[int, Any](), _held(study)
-    jobs = (delayed(_made)(sent, [tasks[i] for i in share]) for share in shares)
-    for share, (made, said) in zip(shares, Parallel()(jobs), strict=True):
+    for share, (made, said) in zip(shares, sent, strict=True):
         for words in said:
             warnings.warn(words, stacklevel=2)
         found |= zip(share, _Received(io.BytesIO(made), held).load(), strict=True)
@@ -103,19 +129,29 @@ def _together(
     return [found[i] for i in range(len(tasks))]
 
 
-def _made(sent: bytes | int, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
+def _loaded(sent: bytes, tasks: Sequence[object]) -> _Sent:
+    return _made(pickle.loads(sent), tasks)  # noqa: S301 (the caller's own)
+
+
+def _silent(task: object) -> None:
+    """Say nothing of it."""
+
+
+def _made(work: Worker[Any, Any], tasks: Sequence[_Task], say: Callable[[_Task], None] = _silent) -> _Sent:
     """What a process sends back: what it found, without what the caller has, and the warnings that it gave."""
-    work = _INHERITED[sent] if isinstance(sent, int) else pickle.loads(sent)  # noqa: S301 (the caller's own)
+    found = []
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
-        found = [work(task) for task in tasks]
+        for task in tasks:
+            say(task)
+            found.append(work(task))
     return _packed(found, _held(work.study)), [w.message for w in said if isinstance(w.message, Warning)]
 
 
 def _packed(found: object, held: dict[str, object]) -> bytes:
     """What was found, without what is held."""
     out = io.BytesIO()
-    _Sent(out, held).dump(found)
+    _Packer(out, held).dump(found)
     return out.getvalue()
 
 
@@ -133,7 +169,7 @@ def _held(study: Study) -> dict[str, object]:
     return {"study": study, **found}
 
 
-class _Sent(pickle.Pickler):
+class _Packer(pickle.Pickler):
     def __init__(self, out: io.BytesIO, held: dict[str, object]) -> None:
         super().__init__(out, pickle.HIGHEST_PROTOCOL)
         self._held = held

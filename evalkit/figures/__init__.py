@@ -92,13 +92,18 @@ class Picture:
         """The figure for a narrow screen as SVG bytes, or None."""
         return None if self.phone is None else to_svg(self.phone)
 
+    @cached_property
+    def png(self) -> bytes:
+        """The figure as PNG bytes, the same every time."""
+        return to_png(self.figure)
+
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """Write NAME.svg, NAME.png, NAME.csv and NAME.txt (its words) into `folder`; return their paths."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         paths = tuple(place / f"{self.name}.{kind}" for kind in ("svg", "png", "csv", "txt"))
         paths[0].write_bytes(self.svg)
-        paths[1].write_bytes(to_png(self.figure))
+        paths[1].write_bytes(self.png)
         paths[2].write_text(csv_text(self.data), encoding="utf-8")
         paths[3].write_text(harmless(f"{self.title}\n\n{self.alt}\n\n{self.description}\n"), encoding="utf-8")
         return paths

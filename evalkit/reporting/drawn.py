@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe
+from evalkit.evaluation.side_by_side import forks_asked, in_forks
 from evalkit.figures import Picture, describe
 from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
@@ -19,12 +20,15 @@ from evalkit.reporting.names import names_of, statements_of
 from evalkit.show.words import file_name
 from evalkit.study.money import PROGRAMME
 
+FILES = ("svg", "phone_svg", "png")  # what is kept of a picture once it is drawn
+
 
 def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     """Name -> Picture: the outcome over time, logic model, timeline, separability, forest (one an outcome), event
     studies, leave one out, flow, contamination; waterfall, value plane and acceptability where there are such numbers.
 
-    A picture that nothing can be drawn in is left out; the tables say why.
+    A picture that nothing can be drawn in is left out; the tables say why. Under `joblib.parallel_config` with
+    "multiprocessing" they are drawn here, in as many forks, and else one by one where they are shown.
     """
     evaluation = safe(evaluation)
     first, period_column = evaluation.study.outcome().column, evaluation.study.period or "period"
@@ -70,7 +74,15 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
     weights = contamination_table(evaluation)
     if len(weights):
         out["contamination"] = describe("contamination", weights, labels=labels_of(evaluation))
+    _draw_in_forks(list(out.values()))
     return out
+
+
+def _draw_in_forks(pictures: Sequence[Picture]) -> None:
+    if (forks := forks_asked()) > 1:
+        files = in_forks(lambda i: [getattr(pictures[i], kind) for kind in FILES], len(pictures), forks)
+        for picture, made in zip(pictures, files, strict=True):
+            vars(picture).update(zip(FILES, made, strict=True))
 
 
 def _of_one_place(evaluation: Evaluation) -> dict[str, Picture]:

@@ -32,12 +32,9 @@ if TYPE_CHECKING:
     from evalkit.reporting.blocks import Section
 
 _RUN_TIMEOUT = 3600
-# What is registered first is done last: the system frees at once what Python would take a second to. Everything that an
-# evaluation holds is looked through ten times less often than by default: that found nothing, and took another second.
-_KERNEL = (
-    "import atexit, gc, os; atexit.register(os._exit, 0); gc.set_threshold(700, 10, 100); "
-    "from ipykernel.kernelapp import main; main()"
-)
+# Everything that an evaluation holds is looked through ten times less often than by default: that found nothing, and
+# took a second.
+_KERNEL = "import gc; gc.set_threshold(700, 10, 100); from ipykernel.kernelapp import main; main()"
 _PRINTED = re.compile(r'aria-label="Printed"')
 _FRAME = re.compile(r'<table border="1" class="dataframe">.*?</table>', re.DOTALL)
 
@@ -85,6 +82,7 @@ def run_notebook(notebook: NotebookNode, folder: Path, warn: Callable[[str], str
 
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, timeout=_RUN_TIMEOUT, record_timing=False, resources=resources)
+    client.shutdown_kernel = "immediate"  # asked to end, it would wait seconds for helpers of joblib
     with tempfile.TemporaryDirectory(prefix="evalkit-") as sockets:
         client.km = OwnKernel()
         if os.name == "posix":  # reached through files, so that no port is opened

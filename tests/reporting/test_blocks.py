@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pkgutil
 
 import nbformat
+import pytest
+from joblib import parallel_config
 
 from evalkit import reporting
 from evalkit.reporting.blocks import Group, Heading, Listing, Paragraph, Run, as_data, flat, to_html
+from evalkit.reporting.drawn import FILES
 from evalkit.reporting.sections import headed
 from evalkit.reporting.strict import BLOCKS
 from evalkit.reporting.word import blocks_of
@@ -60,6 +64,18 @@ def test_a_notebook_holds_what_word_is_made_from() -> None:
     assert [b["picture"] for b in drawn] == ["forest", "leave_one_out"] and all(len(b["alt"]) > 40 for b in drawn)
     folded = headed("said", None, *PIECE).blocks[0]
     assert isinstance(folded, Group) and folded.blocks[2:] == PIECE
+
+
+@pytest.mark.skipif(multiprocessing.get_all_start_methods()[0] != "fork", reason="processes are no forks here")
+def test_pictures_are_the_same_drawn_in_forks() -> None:
+    made = road.evaluation()
+    with parallel_config("multiprocessing", n_jobs=2):
+        ahead = reporting.pictures(made)
+    later = reporting.pictures(made)
+    assert list(ahead) == list(later) and not any(set(FILES) & set(vars(p)) for p in later.values())
+    assert all(set(FILES) <= set(vars(p)) for p in ahead.values())
+    for name in ("forest", "leave_one_out", "timeline"):
+        assert [getattr(ahead[name], kind) for kind in FILES] == [getattr(later[name], kind) for kind in FILES]
 
 
 def test_a_section_is_folded_behind_its_heading_and_its_link_unfolds_it() -> None:

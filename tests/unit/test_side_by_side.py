@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,9 +19,10 @@ from joblib import parallel_config
 
 import evalkit as ek
 from evalkit.evaluation.side_by_side import side_by_side
-from evalkit.progress import told
+from evalkit.progress import STEPS, step, told
 from tests.study.panels import panel, study
 
+here = os.getpid()
 forking = pytest.mark.skipif(multiprocessing.get_all_start_methods()[0] != "fork", reason="processes are no forks here")
 
 
@@ -55,6 +59,22 @@ def made() -> ek.Study:
     return opened()
 
 
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    """Whether something becomes true within so many seconds."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
+
+
+def running(process: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def opened(hold: str = "rows") -> ek.Study:
     return study(panel(gaps=True, people=160, sites=12, periods=8), hold=hold)
 
@@ -84,14 +104,70 @@ def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study
 
 
 @forking
-def test_forks_take_a_stretch_each_and_give_back_what_the_caller_has(made: ek.Study) -> None:
+def test_forks_take_the_next_and_give_back_what_the_caller_has(made: ek.Study) -> None:
     with parallel_config("multiprocessing", n_jobs=2), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         found = side_by_side(Slow(made), [1, 2, 3], lambda _: None)
     first, second, third = (p for p, *_ in found)
-    assert second == third and len({first, second, os.getpid()}) == 3
+    assert len({first, second, os.getpid()}) == 3 and third in {first, second}
     assert all(s is made for _, s, _ in found)
     assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
+
+
+@dataclass(frozen=True)
+class Killed(Where):
+    """Is ended from outside at its second task."""
+
+    def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
+        if task == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(task)
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:task")
+def test_a_fork_that_is_ended_from_outside_is_said(made: ek.Study) -> None:
+    with parallel_config("multiprocessing", n_jobs=2), pytest.raises(ek.EvalkitError, match="too little memory"):
+        side_by_side(Killed(made), [1, 2, 3], lambda _: None)
+
+
+@dataclass(frozen=True)
+class Lasting(Where):
+    """Writes which process it is, and takes a minute."""
+
+    folder: Path
+
+    def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(60)
+        return super().__call__(task)
+
+
+def evaluating(study: ek.Study, folder: Path) -> None:
+    with parallel_config("multiprocessing", n_jobs=2):
+        side_by_side(Lasting(study, folder), [1, 2], lambda _: None)
+
+
+@forking
+def test_no_fork_outlives_who_began_it(made: ek.Study, tmp_path: Path) -> None:
+    caller = multiprocessing.Process(target=evaluating, args=(made, tmp_path))
+    caller.start()
+    assert within(30, lambda: len(list(tmp_path.iterdir())) == 2)
+    forks = [int(p.name) for p in tmp_path.iterdir()]
+    caller.kill()
+    caller.join()
+    assert within(10, lambda: not any(map(running, forks)))
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:task")
+def test_what_forks_are_at_is_written_as_they_begin(
+    made: ek.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STEPS, str(file := tmp_path / "steps"))
+    with parallel_config("multiprocessing", n_jobs=2):
+        side_by_side(Where(made), [1, 2, 3], lambda task: step(f"task {task}, {os.getpid() == here}"))
+    assert sorted(file.read_text().splitlines()) == ["task 1, False", "task 2, False", "task 3, False"]
 
 
 @forking

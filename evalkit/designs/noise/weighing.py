@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,18 @@ def less_mean(sums: Sums) -> np.ndarray:
     return np.asarray(sums.values - np.nanmean(sums.values))
 
 
+class Used(NamedTuple):
+    """What the m cell-periods of a place, the first u of which are without the component, weigh in r rows: cell (m,)
+    and period (m,), rows (r,), weight (m, r)."""
+
+    cluster: int
+    u: int
+    cell: np.ndarray
+    period: np.ndarray
+    rows: np.ndarray
+    weight: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class Weighing:
     """k rows of one component. columns: what moves cells without it. targets: shares of exposed cell-periods in the
@@ -94,7 +107,9 @@ class Weighing:
     few: bool = False
 
     def __getstate__(self) -> dict[str, object]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # what follows from them is large, and made again
+        """What follows from the fields is large and made again, but for what is asked of it wherever it is sent."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**given, "used": self.used} if "_made" in self.__dict__ else given
 
     @cached_property
     def groups(self) -> Groups:
@@ -125,6 +140,15 @@ class Weighing:
     def where(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Group and period of the cell-periods of each place of the model."""
         return self._made[1]
+
+    @cached_property
+    def used(self) -> tuple[Used, ...]:
+        """Cell-periods of each place of the model and what they weigh, a line of each row being one."""
+        model = self.model
+        return tuple(
+            Used(place.cluster, place.u, *where, rows, own / model.weight[rows])
+            for (place, rows, own), where in zip(model.linear, self.where, strict=True)
+        )
 
     def _places(self) -> tuple[Sequence[Place], list[tuple[np.ndarray, np.ndarray]], bool]:
         """Places under people's noise alone, cell and period of what each holds, and whether there are enough."""
@@ -324,15 +348,15 @@ class CellsUsed:
         codes = sums.paths.levels[sums.level].codes
         lift = np.eye(len(made.mass)) if matrix is None else np.atleast_2d(matrix)
         parts: list[tuple[np.ndarray, ...]] = []
-        for (place, rows, own), (cell, t) in zip(made.model.linear, made.where, strict=True):
-            weight = (own / made.model.weight[rows]) @ lift[:, rows].T
+        for cluster, u, cell, t, rows, own in made.used:
+            weight = own @ lift[:, rows].T
             if adopters:
-                weight[: place.u] = 0.0
+                weight[:u] = 0.0
             at, row = np.nonzero(np.abs(weight) > NOTHING)
-            of, sign, each = cell[at], np.where(at >= place.u, 1, -1), weight[at, row]
+            of, sign, each = cell[at], np.where(at >= u, 1, -1), weight[at, row]
             found = (row, groups.path[of], groups.cluster[of], t[at], t[at], np.zeros_like(row), sign, each)
             if groups.lone:
-                units, share = made.shares(place.cluster)
+                units, share = made.shares(cluster)
                 found = tuple(np.repeat(x, len(units)) for x in found)
                 found = (*found[:2], np.tile(codes[units], len(at)), *found[3:7], found[7] * np.tile(share, len(at)))
             parts.append(found)
