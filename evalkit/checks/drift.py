@@ -362,14 +362,16 @@ def _reach(found: Matched, rows: Estimate, lag: int, until: int | None) -> float
     cohort = rows.labels["cohort"].to_numpy()
     cohorts = np.unique(cohort[keep])
     mix = (cohort == cohorts[:, None]) * np.where(keep, rows.mass, 0.0) / rows.mass[keep].sum()
-    cells = rows.cells(mix)
-    order = {p: k for k, p in enumerate(found.periods)}
-    at, weight = cells["period"].map(order).to_numpy(dtype=float), cells["weight"].to_numpy()
+    cells, order = rows.cells(mix), pd.Index(found.periods)
+    at, weight = order.get_indexer(cells["period"]), cells["weight"].to_numpy()
     window = cells["window"].to_numpy() if "window" in cells else np.zeros(len(cells))
-    starts = {(found.periods[c.cohort], int(found.origin[p])) for c in found.plan for p in c.adopters}
-    pairs = zip(cohorts[cells["row"].to_numpy()], cells["path"].to_numpy(), strict=True)
-    mine = np.array([(g, int(p)) in starts for g, p in pairs]) & ((window == 0) | (cells["sign"].to_numpy() > 0))
+    path = cells["path"].to_numpy()
+    starts = np.zeros((len(order), 1 + int(max(found.origin.max(), path.max()))), dtype=bool)
+    for c in found.plan:
+        starts[c.cohort, found.origin[c.adopters]] = True
+    mine = starts[order.get_indexer(cohorts)[cells["row"].to_numpy()], path]
+    mine &= (window == 0) | (cells["sign"].to_numpy() > 0)
     if window.any():
-        base = cells["base"].map(order).to_numpy(dtype=float) - (window - 1) / 2
+        base = order.get_indexer(cells["base"]) - (window - 1) / 2
         at = np.where(window > 0, at - base, at)
     return float((at * weight)[mine].sum())

@@ -53,10 +53,10 @@ class Span:
 
         Identified combinations of coefficients do not depend on which columns were kept.
         """
-        p, kept = len(self.scale), self.pivot[: self.rank]
-        out = np.zeros((p, p))
-        half = solve_triangular(self.factor, np.eye(self.rank), lower=False) if self.rank else np.zeros((0, 0))
-        out[np.ix_(kept, kept)] = half @ half.T
+        out, kept = np.zeros((len(self.scale),) * 2), self.pivot[: self.rank]
+        if len(kept):
+            upper = np.triu(lapack.dpotri(self.factor, lower=0)[0])
+            out[kept[:, None], kept] = upper + np.triu(upper, 1).T
         return out / self.scale[:, None] / self.scale[None, :]
 
     def identified(self, weights: np.ndarray, at: np.ndarray | None = None) -> np.ndarray | bool:
@@ -142,7 +142,7 @@ def less(whole: Span, before: np.ndarray, gram: np.ndarray) -> Span:
         gram = np.where(gone[:, None] | gone[None, :], 0.0, gram)
     kept = whole.pivot[: whole.rank]
     use, lost = kept[~gone[kept]], kept[gone[kept]]
-    factor, failed = lapack.dpotrf(gram[np.ix_(use, use)].T, lower=0, overwrite_a=1)  # symmetric: no copy is made
+    factor, failed = lapack.dpotrf(gram[use][:, use].T, lower=0, overwrite_a=1)  # symmetric: no copy is made
     pivots = np.diag(factor) ** 2 / np.diag(gram)[use]
     if failed or pivots.min(initial=1.0) <= SURE:
         return span(gram)

@@ -12,13 +12,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from evalkit.errors import EvalkitError, OptionError
 
 UNIT = "unit"
+Lift: TypeAlias = np.ndarray | sparse.csr_array
+"""Weights (m, c) of a source's m columns in c numbers; sparse where a number is but one of the columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +56,15 @@ class Source(ABC):
     rows: Rows
 
     @abstractmethod
-    def dense(self, lift: np.ndarray) -> np.ndarray:
+    def dense(self, lift: Lift) -> np.ndarray:
         """(n, k) unit influence on the columns `lift` (m, k)."""
 
-    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sums(self, level: str, lift: Lift) -> tuple[np.ndarray, np.ndarray]:
         """Names (G,) and cluster sums (G, k)."""
         codes, names = self.rows.level(level)
         return names, _totals(codes, len(names), self.dense(lift))
 
-    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
+    def unit_gram(self, lift: Lift) -> np.ndarray | None:
         """(k, k) I'I by unit row when that needs no unit rows, else None."""
         return None
 
@@ -83,7 +87,7 @@ class DenseSource(Source):
     rows: Rows
     matrix: np.ndarray
 
-    def dense(self, lift: np.ndarray) -> np.ndarray:
+    def dense(self, lift: Lift) -> np.ndarray:
         return np.asarray(self.matrix @ lift)
 
 
@@ -106,7 +110,7 @@ class BlockSource(Source):
     rows: Rows
     blocks: tuple[Block, ...]
 
-    def dense(self, lift: np.ndarray) -> np.ndarray:
+    def dense(self, lift: Lift) -> np.ndarray:
         out = np.zeros((len(self.rows.ids), lift.shape[1]))
         for block in self.blocks:
             part = block.matrix @ lift[block.columns]
@@ -116,7 +120,7 @@ class BlockSource(Source):
             out[block.units] = part
         return out
 
-    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
+    def unit_gram(self, lift: Lift) -> np.ndarray | None:
         matrix = self.dense(lift)
         return np.asarray(matrix.T @ matrix)
 
@@ -135,10 +139,10 @@ class GroupSource(Source):
     cluster: np.ndarray
     make: Callable[[], np.ndarray]
 
-    def dense(self, lift: np.ndarray) -> np.ndarray:
+    def dense(self, lift: Lift) -> np.ndarray:
         return np.asarray(self.make() @ lift)
 
-    def sums(self, level: str, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sums(self, level: str, lift: Lift) -> tuple[np.ndarray, np.ndarray]:
         codes, names = self.rows.level(level)
         own, clusters = self.rows.level(self.level)
         coarser = np.zeros(len(clusters), dtype=int)  # the code at the level asked for of each cluster of this one
@@ -164,8 +168,8 @@ class PathSource(Source):
     moments: np.ndarray
     make_z: Callable[[], np.ndarray]
 
-    def dense(self, lift: np.ndarray) -> np.ndarray:
-        coef = np.einsum("pmt,mk->pkt", self.coef, lift)
+    def dense(self, lift: Lift) -> np.ndarray:
+        coef = np.stack([lift.T @ each for each in self.coef])
         z = self.make_z()
         out = np.zeros((len(self.path), lift.shape[1]))
         for p in range(len(coef)):
@@ -173,8 +177,8 @@ class PathSource(Source):
             out[mine] = z[mine] @ coef[p].T
         return out
 
-    def unit_gram(self, lift: np.ndarray) -> np.ndarray | None:
-        coef = np.einsum("pmt,mk->pkt", self.coef, lift)
+    def unit_gram(self, lift: Lift) -> np.ndarray | None:
+        coef = np.stack([lift.T @ each for each in self.coef])
         return np.asarray(np.einsum("pkt,pts,pls->kl", coef, self.moments, coef, optimize=True))
 
 
@@ -187,7 +191,7 @@ class Influence:
     level: at which units are clustered by default.
     """
 
-    parts: tuple[tuple[Source, np.ndarray], ...]
+    parts: tuple[tuple[Source, Lift], ...]
     level: str
     columns: tuple[np.ndarray, ...] | None = field(default=None, kw_only=True)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,12 @@ class Memo:
         own = ref(self)  # a memo that its own watch held would outlive the object it belongs to
         watch = None if about is None else ref(about, partial(_forget, own, place))
         return self._kept.setdefault(place, (value, watch))[0]
+
+    def shared(self, key: Hashable, make: Callable[[], _T], about: np.ndarray) -> _T:
+        """As `get`, but kept only as long as somebody else holds it: what a check alone has read goes with it."""
+        held = self.get("shared", WeakValueDictionary[Hashable, Any], about)
+        value = held.get(key)
+        return held.setdefault(key, make()) if value is None else value
 
     def __len__(self) -> int:
         return len(self._kept)

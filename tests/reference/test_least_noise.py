@@ -240,7 +240,7 @@ def extended(estimate: ek.Estimate, frame: pd.DataFrame) -> np.ndarray:
     size = len(kept) + len(levels) + exposed[-1]
     gram, right, W = np.zeros((size, size), big), np.zeros((size, 1), big), np.zeros((exposed[-1], model.k), big)
     y = (frame.set_index(["site", "t"])["y"] - frame["y"].iloc[0]).sort_index()  # exact: they are close to each other
-    for p, (cell, t), at in zip(model.places, made._made[1], exposed, strict=False):
+    for p, (cell, t), at in zip(model.places, made.where, exposed, strict=False):
         X = np.zeros((len(p.y), size), big)
         whole = np.zeros((len(p.y), model.columns))
         whole[:, p.at] = p.steps

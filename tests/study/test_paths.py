@@ -327,6 +327,15 @@ def test_what_was_worked_out_once_lives_as_long_as_its_paths_and_its_array(panel
     assert len(replace(paths, cluster_given=False).memo) == 0
 
 
+def test_what_is_shared_lives_as_long_as_somebody_holds_it(panel):
+    memo = of(panel, "nurse", "court", cluster="borough").paths.memo
+    first, second = np.arange(3.0), np.arange(3.0)
+    begun = memo.shared("ring", set, first)
+    assert memo.shared("ring", set, first) is begun and memo.shared("ring", set, second) is not begun
+    del begun
+    assert memo.shared("ring", lambda: {1}, first) == {1}
+
+
 def test_study_and_paths_can_be_pickled(panel):
     study = of(panel, "nurse", "court", cluster="borough", outcome="settled", weights="weight")
     values, cells = study.values(), study.paths.cells("borough")

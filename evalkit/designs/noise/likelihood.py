@@ -119,6 +119,18 @@ class Seen:
         whole, (d, mean) = self.products(curvature), means
         return span(whole - (mean * d[:, None]).T @ mean, np.diag(whole).copy())
 
+    def solved(self, curvature: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], Span]:
+        """`means` and `solver`, made once where weights are all that curves."""
+        return self.by_weight if np.array_equal(curvature, self.n) else self._solved(curvature)
+
+    @cached_property
+    def by_weight(self) -> tuple[tuple[np.ndarray, np.ndarray], Span]:
+        return self._solved(self.n)
+
+    def _solved(self, curvature: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], Span]:
+        means = self.means(curvature)
+        return means, self.solver(curvature, means)
+
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -175,24 +187,25 @@ class Fit:
     @cached_property
     def of_levels(self) -> tuple[np.ndarray, np.ndarray]:
         """(L,) curvature of each level, one where it has none, and (L, C) its columns' means under it."""
-        return self.seen.means(self.curvature)
+        return self.seen.by_weight[0] if self.scale == "identity" else self.seen.means(self.curvature)
 
     @cached_property
     def solver(self) -> Span:
         """Solves by the information of the columns, with levels taken out."""
-        return self.seen.solver(self.curvature, self.of_levels)
+        return self.seen.by_weight[1] if self.scale == "identity" else self.seen.solver(self.curvature, self.of_levels)
 
     def told(self, asked: Asked) -> np.ndarray:
         """(J,) whether each prediction is identified: its level is seen and its columns are, by cell-periods inside the
         range. Of what others never counted (or always did) the columns lie at infinity; what rests on them is told
         where it comes to an end of the range, and nowhere else (Correia, Guimaraes and Zylkin 2019, arXiv 1903.01633).
         """
+        known, fixed = self._identified(asked, self.seen.n), np.isfinite(asked.fixed)
         if self.scale == "identity":
-            return self._identified(asked, self.seen.n) | np.isfinite(asked.fixed)
+            return known | fixed
         predicted = self.predicted(asked)
         free = self._identified(asked, self.seen.n * self._inside(self.mean))
         end = ~self._inside(predicted) & ((self.scale == "logit") | (predicted <= self.usual))
-        return np.asarray(free | (end & self._identified(asked, self.seen.n)) | np.isfinite(asked.fixed))
+        return np.asarray(free | (end & known) | fixed)
 
     @cached_property
     def usual(self) -> float:
@@ -207,9 +220,9 @@ class Fit:
     def _identified(self, asked: Asked, weights: np.ndarray) -> np.ndarray:
         """(J,) whether rows of these weights identify each prediction; by weights alone, since at the end of a range
         nothing curves."""
-        there, means = self.seen.by_level(weights) > 0, self.seen.means(weights)
+        there, (means, solver) = self.seen.by_level(weights) > 0, self.seen.solved(weights)
         away = asked.Z.toarray() - means[1][asked.level]
-        return there[asked.level] & np.asarray(self.seen.solver(weights, means).identified(away.T))
+        return there[asked.level] & np.asarray(solver.identified(away.T))
 
     def predicted(self, asked: Asked) -> np.ndarray:
         """(J,) means expected without the component."""

@@ -209,7 +209,7 @@ def _gapped(
     if not len(used):
         return mean, V
     Q = inverses[used]
-    W, M = (np.tensordot(np.bincount(of, x), Q, 1) for x in (w, squares))
+    W, M = (np.stack([np.bincount(of, x) for x in (w, squares)]) @ Q.reshape(len(used), -1)).reshape(2, T, T)
     v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
     back = np.linalg.inv(W[there[:, None], there])
@@ -324,10 +324,16 @@ def unit_influence(
 
 
 def _padded_inverses(R: np.ndarray, patterns: np.ndarray) -> np.ndarray:
-    """(K, T, T) inverses of R among the rows of each pattern (K, T), nought elsewhere."""
-    out, size = np.zeros((len(patterns), *R.shape)), patterns.sum(axis=1)
+    """(K, T, T) inverses of R among the rows of each pattern (K, T), nought elsewhere: where few are missing, that of
+    all less what goes through those."""
+    out, size, whole = np.zeros((len(patterns), *R.shape)), patterns.sum(axis=1), np.linalg.inv(R)
     for n in np.unique(size[size > 0]):
         at = np.flatnonzero(size == n)
-        rows = np.nonzero(patterns[at])[1].reshape(-1, n)
-        out[at[:, None, None], rows[:, :, None], rows[:, None]] = np.linalg.inv(R[rows[:, :, None], rows[:, None]])
+        rows, gone = (np.nonzero(x)[1].reshape(len(at), -1) for x in (patterns[at], ~patterns[at]))
+        square, across = (rows[:, :, None], rows[:, None]), whole[rows[:, :, None], gone[:, None]]
+        few = 2 * n > len(R)
+        out[(at[:, None, None], *square)] = (
+            whole[square] - across @ np.linalg.solve(whole[gone[:, :, None], gone[:, None]], across.transpose(0, 2, 1))
+            if few else np.linalg.inv(R[square])
+        )  # fmt: skip
     return out

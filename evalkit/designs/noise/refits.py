@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
+from evalkit.designs.noise.stretches import add_square
 from evalkit.designs.noise.untreated import RANK, Place, Untreated, divided
 from evalkit.designs.span import Span, less
 
@@ -98,7 +99,7 @@ def _left(model: Untreated, gone: Sequence[Gone]) -> Span:
     left = model.information[0].copy()
     for g in gone:
         place = model.places[g.place]
-        left[place.at[:, None], place.at] -= g.share * place.information[0]
+        add_square(left, place.at, -g.share * place.information[0])
     return less(model.solver, model.information[0], left)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.designs.noise.stretches import add_square
 from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.noise.weighing import NOT_POSITIVE, NoCovarianceError, Weighing
 from evalkit.designs.span import IN_SPAN, TOLERANCE, Span, less, span
@@ -72,7 +73,7 @@ def shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> Shapes:
     P, k = made.model.columns, len(values)
     N, v = np.zeros((P + k, P + k)), np.zeros(P + k)
     for place in places.values():
-        N[place.at[:, None], place.at] += place.information[0]
+        add_square(N, place.at, place.information[0])
         v[place.at] += place.information[1]
     whole = span(N[:P, :P])
     S, u = _taken_out(whole, N, v)
@@ -91,7 +92,7 @@ def shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> Shapes:
             n = N.copy()
             for g in gone:
                 place = places[g.place]
-                n[place.at[:, None], place.at] -= g.share * place.information[0]
+                add_square(n, place.at, -g.share * place.information[0])
             solved = {key: (less(whole, N[:P, :P], n[:P, :P]), n)}
         information[q], score[q] = _taken_out(*solved[key], left)
     return Shapes(S, u, information, score, np.diag(N)[P:].copy())

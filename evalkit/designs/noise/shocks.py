@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from evalkit.designs.noise.stretches import Noise, Stretch, alike, filled, shared
+from evalkit.designs.noise.stretches import Noise, Stretch, add_square, alike, filled, shared
 from evalkit.designs.noise.untreated import Place, Untreated
 
 SHOCKS = ((0.95, False), (0.5, False), (0.9, True), (0.0, True))
@@ -98,7 +98,8 @@ class _Together:
         """Covariance of cells' own shocks with variance one, times each of (K, N, ...)."""
         if not decay:
             return those
-        own = np.where(self.cell[:, :, None] == self.cell[:, None, :], decay ** lags(self.t), 0.0)
+        lag = lags(self.t)
+        own = np.where(self.cell[:, :, None] == self.cell[:, None, :], (decay ** np.arange(lag.max() + 1))[lag], 0.0)
         return tuple(own @ x for x in those)
 
 
@@ -146,19 +147,19 @@ class _Quadratics:
         S = (of.t[:, :, None] == np.arange(self.G.shape[1])).astype(float)
         OS, ZO = Omega @ S, OZ.transpose(0, 2, 1)
         self._of_periods(some, S.transpose(0, 2, 1) @ OS, (Oe * S).sum(axis=1), ZO @ S)
-        before: list[tuple[int, np.ndarray, np.ndarray]] = []
+        M, before = OZ @ of.inverse @ ZO, list[tuple[int, np.ndarray]]()
         for n, i in enumerate(OWN):
-            KO, KZ, Ke, KS = of.shaken(SHOCKS[i][0], Omega, OZ, Oe, OS)
-            through, OKZ = ZO @ KZ, Omega @ KZ
+            KO, KM, KZ, Ke, KS = of.shaken(SHOCKS[i][0], Omega, M, OZ, Oe, OS)
+            through = ZO @ KZ
             self.seen[i] += (Oe * Ke).sum()
-            self.trace[i] += np.trace(KO, axis1=1, axis2=2).sum() - (through * of.inverse).sum()
-            before.append((i, KO, KZ @ of.inverse))
-            for j, other, KN in before:
-                self.gram[i, j] += (KO * other.transpose(0, 2, 1)).sum() - 2 * (KN * OKZ).sum()
+            self.trace[i] += np.trace(KO - KM, axis1=1, axis2=2).sum()
+            before.append((i, KO))
+            for j, other in before:
+                self.gram[i, j] += (other * (KO - 2 * KM).transpose(0, 2, 1)).sum()
             between, moved = OS.transpose(0, 2, 1) @ KS, KZ.transpose(0, 2, 1) @ OS
             for m, part in enumerate(some):
                 c = len(part.at)
-                self.through[i, part.at[:, None], part.at] += through[m, :c, :c]
+                add_square(self.through[i], part.at, through[m, :c, :c])
                 self.between[n, part.place] += between[m]
                 self.moved[n, part.place, part.stretch.at] += moved[m, :c]
 
@@ -185,7 +186,7 @@ class _Quadratics:
             for n, j in enumerate(OWN):
                 self.gram[j, i] += (C * (self.between[n] - 2 * YN @ self.moved[n])).sum()
             for place, part in zip(model.places, through, strict=True):
-                self.through[i, place.at[:, None], place.at] += part[: len(place.at), : len(place.at)]
+                add_square(self.through[i], place.at, part[: len(place.at), : len(place.at)])
 
 
 def shock_variances(model: Untreated, where: Sequence[tuple[np.ndarray, np.ndarray]], known: bool) -> np.ndarray:

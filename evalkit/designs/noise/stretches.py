@@ -132,6 +132,11 @@ def alike(sizes: Sequence[int]) -> Iterator[np.ndarray]:
         yield from (at[low : low + TOGETHER] for low in range(0, len(at), TOGETHER))
 
 
+def add_square(whole: np.ndarray, at: np.ndarray, part: np.ndarray) -> None:
+    """Add `part` (c, c) to the rows and columns `at` (c,) of `whole` (P, P), read as one line: in half the time."""
+    whole.reshape(-1)[at[:, None] * len(whole) + at] += part
+
+
 def filled(parts: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
     """(K, ...) parts of different shapes side by side, with `fill` beyond each."""
     out = np.full((len(parts), *np.max([p.shape for p in parts], axis=0)), fill)

@@ -22,7 +22,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from evalkit.designs.noise.stretches import Before, Noise, Stretch, stretches_of
+from evalkit.designs.noise.stretches import Before, Noise, Stretch, add_square, stretches_of
 from evalkit.designs.span import TOLERANCE, Span, span
 
 RANK = 1e-9
@@ -111,7 +111,7 @@ class Place:
         p = self.steps.shape[1]
         n, v = np.zeros((p, p)), np.zeros(p)
         for s in self.stretches:
-            n[s.at[:, None], s.at] += s.Z.T @ s.Z
+            add_square(n, s.at, s.Z.T @ s.Z)
             v[s.at] += s.Z.T @ s.y
         if self.tied is None:
             return n, v
@@ -196,7 +196,7 @@ class Untreated:
         self.work_out()
         for place in self.places:
             n, own = place.information
-            N[place.at[:, None], place.at] += n
+            add_square(N, place.at, n)
             v[place.at] += own
             for s in place.stretches:
                 size[place.at[s.at]] += s.size

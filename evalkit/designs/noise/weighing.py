@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from evalkit.designs.noise.covariance import People, Person, autocovariance, fit_person, unequal
 from evalkit.designs.noise.model import (
@@ -89,6 +90,15 @@ class Used(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Made:
+    """An untreated model; cell and period of what each of its places holds; and whether there are enough of them."""
+
+    model: Untreated
+    where: list[tuple[np.ndarray, np.ndarray]]
+    enough: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Weighing:
     """k rows of one component. columns: what moves cells without it. targets: shares of exposed cell-periods in the
     rows, by cell of `sums`. mass: (k,) of each row where all of it can be told. learnt_by: of which weighing it takes
@@ -134,12 +144,12 @@ class Weighing:
     @property
     def model(self) -> Untreated:
         """The untreated model with people's noise, and shocks of places where they can be seen."""
-        return self._made[0]
+        return self._made.model
 
     @property
     def where(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Group and period of the cell-periods of each place of the model."""
-        return self._made[1]
+        return self._made.where
 
     @cached_property
     def used(self) -> tuple[Used, ...]:
@@ -164,16 +174,15 @@ class Weighing:
         return places, where, enough
 
     @cached_property
-    def _made(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]]]:
-        """The model, and cell and period of what each of its places holds."""
+    def _made(self) -> Made:
         key = ("model", self.kept_as, self.sums.level, self.sums.by_path)
         memo, values = self.sums.paths.memo, self.sums.values
-        model, where, enough = self._make() if self.kept_as is None else memo.get(key, self._make, values)
-        if not (enough or self.few):
+        made = self._make() if self.kept_as is None else memo.shared(key, self._make, values)
+        if not (made.enough or self.few):
             raise NoCovarianceError(FEW_PERIODS)
-        return model, where
+        return made
 
-    def _make(self) -> tuple[Untreated, list[tuple[np.ndarray, np.ndarray]], bool]:
+    def _make(self) -> Made:
         places, where, enough = self._places()
         learnt = self.shocks(places, where) if self.learnt_by is None else self.learnt_by.shocks()
         shocks = Shocks.of(learnt, self.sums.paths.n_periods)
@@ -184,7 +193,7 @@ class Weighing:
         more = np.ones(len(places)) if self.groups.lone else unequal(model)
         if (more > 1).any():
             model = self._untreated(tuple(p.scaled(float(m)) for p, m in zip(model.places, more, strict=True)))
-        return model, where, enough
+        return Made(model, where, enough)
 
     def shocks(self, *places: Sequence) -> np.ndarray:
         """Variances of the shocks of places; places: these and their cell-periods, if they have been made."""
@@ -292,8 +301,9 @@ class Weighing:
         told = np.minimum(model.weight, 1.0)
         return Estimate(
             value=model.value.copy(), mass=self.mass * told, labels=labels.assign(weights=LEAST_NOISE),
-            value_influence=Influence(((self.source(), np.eye(len(told))),), level), mass_influence=on_mass,
-            arms=self.arms, replicate=self.replicates, cells=CellsUsed(self), working=model.vcov(),
+            value_influence=Influence(((self.source(), sparse.eye_array(len(told), format="csr")),), level),
+            mass_influence=on_mass, arms=self.arms, replicate=self.replicates, cells=CellsUsed(self),
+            working=model.vcov(),
         )  # fmt: skip
 
 
@@ -324,7 +334,7 @@ class UnitInfluence:
         made, groups = self.made, self.made.groups
         G, T, k = len(groups.path), made.sums.paths.n_periods, len(made.mass)
         L, left = np.zeros((G, T, k)), np.zeros((G, k))
-        model, where = made._made
+        model, where = made.model, made.where
         value, weight = np.nan_to_num(model.value), np.where(model.weight > 0, model.weight, np.nan)
         for (place, rows, own), (cell, t), told in zip(model.linear, where, model.kept, strict=True):
             L[cell[:, None], t[:, None], rows] = own

@@ -79,7 +79,10 @@ def solve_periods(system: np.ndarray, right: np.ndarray, count: np.ndarray) -> P
     inverse, linked = np.zeros(system.shape), np.zeros(right.shape, dtype=int)
     for q in range(len(system)):
         together = count[q] > 0
-        if not together.all(axis=1).any():  # else one period links all others
+        seen = together.diagonal()
+        if together[:, seen].all(axis=1).any():  # one period links all in which anybody is seen
+            linked[q] = np.where(seen, seen.argmax(), np.arange(len(seen)))
+        else:
             _, linked[q] = connected_components(sparse.csr_matrix(together), directed=False)
         keep = np.setdiff1d(np.arange(system.shape[1]), np.unique(linked[q], return_index=True)[1])
         if len(keep):

@@ -85,6 +85,10 @@ class Blocks:
         return adopting(self.comparisons, reader.path)[term.of, term.at]
 
 
+class Kept(dict[Hashable, object]):
+    """What was read, which can be held weakly."""
+
+
 @dataclass(frozen=True, eq=False)
 class Contrast:
     """Rows (cohort x period, flattened) of one plan read through one reader. kept: what was read, once for all that
@@ -101,7 +105,7 @@ class Contrast:
         if len(plan) * len(reader.path) * sums.paths.n_periods > SMALL or sums.values.flags.writeable:
             return cls(plan, reader)
         key = ("read", plan, type(reader), sums.level, sums.by_path)
-        return cls(plan, reader, sums.paths.memo.get(key, dict[Hashable, object], sums.values))
+        return cls(plan, reader, sums.paths.memo.shared(key, Kept, sums.values))
 
     def __getstate__(self) -> dict[str, object]:
         return {"plan": self.plan, "reader": self.reader, "kept": {}}
@@ -162,12 +166,9 @@ class Contrast:
                 yield Block(c, line, read.ok[i], read.effect[i], means, mine, (share[i], unit[i]))
 
     @property
-    def refitted(self) -> tuple[Blocks, ...]:
+    def refitted(self) -> Iterator[Blocks]:
         """All comparisons, and in which periods the refit without each cluster uses them: the base window of a start is
         chosen again in each, and read only where it is another one."""
-        return self.once("refitted", lambda: tuple(self._refitted()))
-
-    def _refitted(self) -> Iterator[Blocks]:
         windows = self.paths.memo.get(
             ("windows", self.plan), lambda: windows_without_each(self.plan), keep=lambda _: is_small(self.plan)
         )

@@ -15,10 +15,9 @@ from evalkit.designs.noise.model import Steps, Targets, untreated_columns
 from evalkit.designs.noise.weighing import EQUAL, NoCovarianceError, Weighing, beside, unweighted
 from evalkit.designs.rollout.contrast import Contrast
 from evalkit.designs.rollout.plan import ExposureStates, Rules
-from evalkit.designs.rollout.rows import Naming, assemble, labels, source_of
+from evalkit.designs.rollout.rows import Naming, assemble, labels, on_mass, source_of
 from evalkit.designs.rollout.sums import add_by
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.sources import Influence
 
 UNTOLD = "the weights of least noise cannot tell it: its levels before the start are not seen"
 ADJUSTED = "equal: each start is adjusted for covariates among its own matches"
@@ -75,14 +74,13 @@ def _modelled(contrast: Contrast, states: ExposureStates) -> np.ndarray:
 
 def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np.ndarray, naming: Naming) -> Estimate:
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
-    made, k = weighing_of(contrast, states, rules), len(rows)
+    made = weighing_of(contrast, states, rules)
     frame = labels(contrast, naming, rows)
     frame["reason"] = np.where(np.isnan(made.model.value) & (made.mass > 0), UNTOLD, frame["reason"])
     frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * np.minimum(made.model.weight, 1.0)
     if columns_of(contrast, states, rules).shared:
         frame["assumption"] = BOTH
-    on_mass = Influence(((source_of(contrast, rows), np.eye(2 * k)[:, k:]),), made.sums.level)
-    return made.estimate(frame, on_mass)
+    return made.estimate(frame, on_mass(source_of(contrast, rows), len(rows), made.sums.level))
 
 
 def weighing_of(contrast: Contrast, states: ExposureStates, rules: Rules, few: bool = False) -> Weighing:

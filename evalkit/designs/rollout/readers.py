@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from scipy import sparse
 
 from evalkit.designs.rollout.plan import Comparison
 from evalkit.designs.rollout.sums import Sums, add_by, window_mean
@@ -74,14 +73,20 @@ def serving(cs: Sequence[Comparison], path: np.ndarray) -> tuple[np.ndarray, np.
     return of, at, match[of, path[at]]
 
 
+def read_at(tables: Sequence[np.ndarray], at: np.ndarray, column: np.ndarray) -> list[np.ndarray]:
+    """(R, T) each: lines `at` (R,) of some tables (G, C) at columns (R, T)."""
+    flat = column * len(tables[0]) + at[:, None]
+    return [x.T.ravel().take(flat) for x in tables]
+
+
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Groups of a reader as cells of paths. path, cluster: (c,) of each cell; gather: (c, G) which groups a cell
-    sums; taken_off: whether it is the ineligible of pairs, who are taken off the eligible."""
+    """Groups of a reader as cells of paths. path, cluster: (c,) of each cell; of: (G,) cell in which each group is;
+    taken_off: whether it is the ineligible of pairs, who are taken off the eligible."""
 
     path: np.ndarray
     cluster: np.ndarray
-    gather: sparse.csc_array
+    of: np.ndarray
     taken_off: bool = False
 
 
@@ -122,7 +127,7 @@ class Reader(ABC):
 
     def sides(self) -> list[Side]:
         """Its groups as cells of paths."""
-        return [Side(self.path, self.cluster, sparse.eye_array(len(self.path), format="csc"))]
+        return [Side(self.path, self.cluster, np.arange(len(self.path)))]
 
     def people(self, paths: np.ndarray) -> int:
         """Units on some paths (pairs) that carry weight."""
@@ -149,13 +154,13 @@ class Within(Reader):
     def terms(self, cs: Sequence[Comparison]) -> tuple[Term, ...]:
         column, n, s = self.sums.read(cs)
         of, at = np.nonzero(adopting(cs, self.path))
-        own = [x[at[:, None], column[of]] for x in (n, s)]
+        own = read_at((n, s), at, column[of])
         for b in [b for b, c in enumerate(cs) if c.parent is not None]:
             mine = of == b
             own[0][mine], own[1][mine] = self.sums.own(cs[b], at[mine])
         adopters = Term(1, of, at, np.ones(own[0].shape, dtype=bool), own[0], own[1], len(cs))
         of, at, mask = serving(cs, self.path)
-        n, s = (x[at[:, None], column[of]] * mask for x in (n, s))
+        n, s = (x * mask for x in read_at((n, s), at, column[of]))
         return adopters, Term(-1, of, at, mask, n, s, len(cs))
 
     def unit_rows(self, c: Comparison, term: Term, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from evalkit.designs.rollout.contrast import Block, Contrast, ratio
-from evalkit.designs.rollout.readers import Side, adopting, serving
+from evalkit.designs.rollout.readers import Side, adopting, read_at, serving
 from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -82,10 +83,10 @@ def count_heads(contrast: Contrast) -> tuple[np.ndarray, ...]:
         heads, base = (n * each[:, None] for n in counts)
         possible = np.stack([c.possible for c in cs])
         of, at = np.nonzero(adopting(cs, contrast.reader.path))
-        adopters = [add_by(x[at[:, None], column[of]], of, len(cs)) for x in (heads, base)]
+        adopters = [add_by(x, of, len(cs)) for x in read_at((heads, base), at, column[of])]
         whole = np.bincount(of, size[at], len(cs))[:, None]
         of, at, serve = serving(cs, contrast.reader.path)
-        beside = [x[at[:, None], column[of]] * serve for x in (heads, base)]
+        beside = [x * serve for x in read_at((heads, base), at, column[of])]
         for into, x in (
             (used, np.where(ok, adopters[0], 0)), (seen, np.where(possible, adopters[0], 0)),
             (missing, np.where(possible, whole - adopters[0], 0)),
@@ -153,13 +154,9 @@ def cell_table(
         keys, weight = keys[:, mine], weight[mine]
     if matrix is not None:
         keys, weight = _combined(keys, weight, matrix)
-    frame = pd.DataFrame(dict(zip(_CELL, keys, strict=True))).assign(weight=weight)
-    frame.insert(1, "component", component)
-    periods, names = paths.periods, paths.levels[level].names
-    return frame.assign(
-        cluster=names[frame["cluster"].to_numpy()], period=periods[frame["period"].to_numpy()],
-        base=periods[frame["base"].to_numpy()],
-    )  # fmt: skip
+    names = {"cluster": paths.levels[level].names, "period": paths.periods, "base": paths.periods}
+    read = {c: pd.Series(names[c]).array.take(at) if c in names else at for c, at in zip(_CELL, keys, strict=True)}
+    return pd.DataFrame({"row": keys[0], "component": component, **read, "weight": weight})
 
 
 def _combined(keys: np.ndarray, weight: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -187,10 +184,11 @@ def _block_cells(b: Block, columns: np.ndarray, sides: list[Side]) -> Iterator[t
             continue
         weight = term.n * ratio(share, term.total[0][0], b.ok) * term.sign * (columns >= 0)
         for side in sides:
-            sums = side.gather[:, term.at] @ weight * (-1 if side.taken_off else 1)
+            cells, of = np.unique(side.of[term.at], return_inverse=True)
+            sums = add_by(weight, of, len(cells)) * (-1 if side.taken_off else 1)
             g, t = np.nonzero(sums)
-            sign = np.full(len(g), -1 if side.taken_off else term.sign)
-            yield columns[t], side.path[g], side.cluster[g], t, c.base[t], c.window[t], sign, sums[g, t]
+            cell, sign = cells[g], np.full(len(g), -1 if side.taken_off else term.sign)
+            yield columns[t], side.path[cell], side.cluster[cell], t, c.base[t], c.window[t], sign, sums[g, t]
 
 
 def rows_of(paths: Paths) -> Rows:
@@ -232,10 +230,15 @@ def estimate_of(
     k, level = len(rows), contrast.reader.sums.level
     return Estimate(
         value=value, mass=table["mass"].to_numpy(copy=True), labels=table,
-        value_influence=Influence(((source, np.eye(2 * k)[:, :k]),), level),
-        mass_influence=Influence(((source, np.eye(2 * k)[:, k:]),), level),
+        value_influence=Influence(((source, sparse.eye_array(2 * k, k, format="csr")),), level),
+        mass_influence=on_mass(source, k, level),
         arms=arms(contrast, rows), replicate=replicate, cells=partial(cell_weights, contrast, rows),
     )  # fmt: skip
+
+
+def on_mass(source: Source, k: int, level: str) -> Influence:
+    """Influence on the masses of k rows, by a source on their values and then on their masses."""
+    return Influence(((source, sparse.eye_array(2 * k, k, k=-k, format="csr")),), level)
 
 
 def _deviations(sums: Sums) -> np.ndarray:

@@ -16,7 +16,7 @@ from evalkit.designs.noise.model import CellMeans, Groups
 from evalkit.designs.rollout.contrast import Contrast, mean_of
 from evalkit.designs.rollout.least_noise import columns_of, targets_of
 from evalkit.designs.rollout.plan import ExposureStates, Rules
-from evalkit.designs.rollout.rows import Naming, arms, by_path_source, labels, rows_of, source_of
+from evalkit.designs.rollout.rows import Naming, arms, by_path_source, labels, on_mass, rows_of, source_of
 from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.errors import NotIdentifiedError
 from evalkit.inference.estimate import Estimate
@@ -31,6 +31,18 @@ UNTOLD = "this scale cannot tell it: no level before the start, or nobody beside
 SHIFT = "another scale less points"
 NOTHING = 1e-12
 """Weight below which a cell-period takes no part in a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Serving:
+    """R cell-periods before exposure, whatever the scale. cell, period: (R,). Z: (R x C) as in `Seen`. level: (G, T)
+    code of the level of each cell-period. passed: of each path, what moves it."""
+
+    cell: np.ndarray
+    period: np.ndarray
+    Z: sparse.csr_array
+    level: np.ndarray
+    passed: dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,36 +90,43 @@ class ScaledRows:
     def sums(self) -> Sums:
         return self.contrast.reader.sums
 
-    @cached_property
+    @property
     def counted(self) -> tuple[np.ndarray, np.ndarray]:
         """(G, T) weight behind each cell-period, and its mean, NaN where nobody is seen."""
+        return self.contrast.once("counted", self._counted)
+
+    def _counted(self) -> tuple[np.ndarray, np.ndarray]:
         y, seen = self.sums.values, np.isfinite(self.sums.values) * self.sums.weights[:, None]
         n = add_by(seen, self.groups.of, len(self.groups.path))
         return n, mean_of(add_by(seen * np.nan_to_num(y), self.groups.of, len(self.groups.path)), n)
 
+    def _serving(self) -> Serving:
+        (n, y), groups = self.counted, self.groups
+        columns = columns_of(self.contrast, self.states, self.rules)
+        cell, t = np.nonzero(columns.free[groups.path] & (n > 0))
+        columns = columns.fewest(CellMeans(groups.path, groups.cluster, y, ()))
+        level = columns.level[groups.path] + np.arange(len(n))[:, None] * (int(columns.level.max(initial=0)) + 1)
+        passed = {p: columns.passed(p) for p in np.unique(groups.path).tolist()}
+        return Serving(cell, t, _steps(passed, groups.path[cell], t, columns.count), level, passed)
+
     @cached_property
     def used(self) -> Used:
         """The likelihood's maximum over all that serve, and what is asked of it."""
-        (n, y), groups = self.counted, self.groups
-        columns = columns_of(self.contrast, self.states, self.rules)
-        free = columns.free[groups.path] & (n > 0)
-        columns = columns.fewest(CellMeans(groups.path, groups.cluster, y, ()))
-        of = columns.level[groups.path] + np.arange(len(n))[:, None] * (int(columns.level.max(initial=0)) + 1)
-        cell, t = np.nonzero(free)
-        asked, at, weight = self._asked()
-        names, level = np.unique(np.concatenate([of[cell, t], of[asked, at]]), return_inverse=True)
+        (n, y), serving = self.counted, self.contrast.once("before exposure", self._serving)
+        (cell, t), (asked, at, weight) = (serving.cell, serving.period), self._asked()
+        codes = np.concatenate([serving.level[cell, t], serving.level[asked, at]])
+        names, level = np.unique(codes, return_inverse=True)
         level, level_asked = level[: len(cell)], level[len(cell) :]
         mass, total = (np.bincount(level, x[cell, t], len(names)) for x in (n, n * np.nan_to_num(y)))
         end = at_an_end(self.scale, total, mass) & (mass > 0)
         fixed = np.where(end, (total > 0).astype(float), np.nan)[level_asked]
         if np.isfinite(fixed).all():
             raise NotIdentifiedError(AT_AN_END)
-        kept = ~end[level]
+        kept = np.flatnonzero(~end[level])
         cell, t, level = cell[kept], t[kept], level[kept]
-        passed = {p: columns.passed(p) for p in np.unique(groups.path).tolist()}
-        Z, X = (_steps(passed, groups.path[c], when, columns.count) for c, when in ((cell, t), (asked, at)))
-        seen = Seen(y[cell, t], n[cell, t], Z, level, len(names))
-        parts = tuple(self._parts(seen, Asked(X, level_asked, fixed)))
+        X = _steps(serving.passed, self.groups.path[asked], at, serving.Z.shape[1])
+        seen = Seen(y[cell, t], n[cell, t], _cut(serving.Z, kept), level, len(names))
+        parts = tuple(self._parts(kept, seen, Asked(X, level_asked, fixed)))
         return Used(cell, t, asked, at, weight, parts)
 
     def _asked(self) -> tuple[np.ndarray, np.ndarray, sparse.csr_array]:
@@ -120,10 +139,12 @@ class ScaledRows:
             weight = sparse.csr_array((self._asked_of / self._asked_of.sum())[None] @ weight)
         return *np.divmod(keys, T), weight
 
-    def _parts(self, seen: Seen, asked: Asked) -> Iterator[Part]:
-        """Each set of levels that columns join, with those columns; not those of which nothing is asked."""
-        pairs = sparse.vstack([seen.Z, asked.Z]).tocoo()
-        level, L = np.concatenate([seen.level, asked.level]), seen.levels
+    def _parts(self, at: np.ndarray, seen: Seen, asked: Asked) -> Iterator[Part]:
+        """Each set of levels that columns join, with those columns; not those of which nothing is asked. The last row
+        of a level has passed all that it passes. at: which of all rows are seen."""
+        last = np.flatnonzero(np.diff(seen.level, append=-1))
+        pairs = sparse.vstack([seen.Z[last], asked.Z]).tocoo()
+        level, L = np.concatenate([seen.level[last], asked.level]), seen.levels
         size = L + pairs.shape[1]
         joined = sparse.csr_array((np.ones(pairs.nnz), (level[pairs.coords[0]], L + pairs.coords[1])), (size, size))
         _, part = connected_components(joined, directed=False)
@@ -132,9 +153,10 @@ class ScaledRows:
             columns, levels = np.flatnonzero(part[L:] == one), np.flatnonzero(part[:L] == one)
             code = np.zeros(L, dtype=np.int64)
             code[levels] = np.arange(len(levels))
-            mine = Seen(seen.y[rows], seen.n[rows], seen.Z[rows][:, columns], code[seen.level[rows]], len(levels))
-            of = Asked(asked.Z[asks][:, columns], code[asked.level[asks]], asked.fixed[asks])
-            key = (self.scale, mine.y.tobytes(), mine.n.tobytes(), mine.level.tobytes(), mine.Z.shape, *_bytes(mine.Z))
+            Z = _cut(seen.Z, rows, columns)
+            mine = Seen(seen.y[rows], seen.n[rows], Z, code[seen.level[rows]], len(levels))
+            of = Asked(_cut(asked.Z, asks, columns), code[asked.level[asks]], asked.fixed[asks])
+            key = ("fit", self.scale, *(x.tobytes() for x in (at[rows], mine.level, levels, columns)))
             yield Part(self.contrast.once(key, partial(fit, self.scale, mine)), of, rows, asks)
 
     @cached_property
@@ -276,14 +298,18 @@ class ScaledRows:
         frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * np.minimum(self.told, 1.0)
         return Estimate(
             value=self.value.copy(), mass=self.mass, labels=frame,
-            value_influence=Influence(((self.source(), np.eye(k)),), level),
-            mass_influence=Influence(((source_of(self.contrast, self.rows), np.eye(2 * k)[:, k:]),), level),
+            value_influence=Influence(((self.source(), sparse.eye_array(k, format="csr")),), level),
+            mass_influence=on_mass(source_of(self.contrast, self.rows), k, level),
             arms=arms(self.contrast, self.rows), replicate=None if self.groups.lone else partial(_replicates, self),
         )  # fmt: skip
 
 
-def _bytes(matrix: sparse.csr_array) -> tuple[bytes, bytes, bytes]:
-    return matrix.data.tobytes(), matrix.indices.tobytes(), matrix.indptr.tobytes()
+def _cut(matrix: sparse.csr_array, *at: np.ndarray) -> sparse.csr_array:
+    """Some rows, and columns, of a matrix; itself where these are all of them."""
+    for axis, some in enumerate(at):
+        if len(some) < matrix.shape[axis]:
+            matrix = matrix[some] if axis == 0 else matrix[:, some]
+    return matrix
 
 
 def _replicates(one: ScaledRows) -> Replicates:

@@ -9,7 +9,7 @@ to everybody then cancels, whoever was seen when. Cross-sections read sums of le
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,7 +51,7 @@ class Sums:
         return replace(made, _cache=paths.memo.get(("sums", level), dict[Hashable, tuple[np.ndarray, ...]], values))
 
     def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "_cache": {}}
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "_cache": {}}  # what follows is made again
 
     def split(self) -> Sums:
         """The same values read by cell, also where whole paths would do."""

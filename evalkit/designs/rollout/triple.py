@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from scipy import sparse
 
 from evalkit.designs.noise.weighing import WEIGHTS, Weighing, unweighted
 from evalkit.designs.parameters import Parameters
@@ -40,7 +39,7 @@ from evalkit.designs.rollout.plan import (
     pair_states,
     rollout_traits,
 )
-from evalkit.designs.rollout.readers import Reader, Side, Term, adopting, serving
+from evalkit.designs.rollout.readers import Reader, Side, Term, adopting, read_at, serving
 from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums, add_by
@@ -241,9 +240,7 @@ class PairReader(Reader):
         for of, taken_off in ((self.pairs.eligible, False), (self.pairs.ineligible, True)):
             both = np.stack([of[self.path], self.cluster])
             (path, cluster), code = np.unique(both, axis=1, return_inverse=True)
-            lines = np.arange(both.shape[1])
-            gather = sparse.csc_array((np.ones(len(lines)), (code.ravel(), lines)), shape=(len(path), len(lines)))
-            out.append(Side(path, cluster, gather, taken_off))
+            out.append(Side(path, cluster, code.ravel(), taken_off))
         return out
 
     def _parts(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, ...]:
@@ -258,7 +255,7 @@ class PairReader(Reader):
     def terms(self, cs: Sequence[Comparison]) -> tuple[Term, ...]:
         column, mass, eligible, ineligible, _, share = self._parts(cs)
         of, at = np.nonzero(adopting(cs, self.path))
-        own, mean, beside = (x[at[:, None], column[of]] for x in (mass, eligible, ineligible))
+        own, mean, beside = read_at((mass, eligible, ineligible), at, column[of])
         for b in [b for b, c in enumerate(cs) if c.parent is not None]:  # divided among the parts that they are in
             mine = of == b
             groups, line = np.unique(self.pairs.member_eligible[at[mine]], return_inverse=True)
@@ -266,7 +263,7 @@ class PairReader(Reader):
             own[mine], mean[mine] = n[line] * share[at[mine]][:, column[b]], _divide(s, n)[line]
         mine_term = Term(1, of, at, np.ones(own.shape, dtype=bool), own, own * (mean - beside), len(cs))
         of, at, mask = serving(cs, self.path)
-        n, s = (x[at[:, None], column[of]] * mask for x in (mass, mass * (eligible - ineligible)))
+        n, s = (x * mask for x in read_at((mass, mass * (eligible - ineligible)), at, column[of]))
         return mine_term, Term(-1, of, at, mask, n, s, len(cs))
 
     def heads(self, cs: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
