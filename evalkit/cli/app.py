@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without our signs shows a question mark instead
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # nothing is left to stop while Python itself ends
     given = list(sys.argv[1:] if arguments is None else arguments)
     anywhere = [option for option in (DEBUG, QUIET) if option in given]
     app(args=[*anywhere, *(a for a in given if a not in anywhere)], prog_name="evalkit")
