@@ -1,9 +1,9 @@
 """Components side by side, in processes of joblib, wherever `joblib.parallel_config` of the caller sends them.
 
-With no configuration they are evaluated one after another, here. Forks of this process ("multiprocessing", where the
-system has it) begin with all that it holds, and take one after another. Of other processes the first
-component is evaluated here, which tells whether the rest is worth their start. Findings are the same to the bit: random
-steps go by a component's own seed.
+With no configuration they are evaluated one after another, here. "multiprocessing" is forks of this process: they begin
+with all that it holds, and take one after another; where the system does not fork, nothing is sent anywhere. Of other
+processes the first component is evaluated here, which tells whether the rest is worth their start. Findings are the same
+to the bit: random steps go by a component's own seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from multiprocessing import get_all_start_methods, get_context, get_start_method
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import DEFAULT_MP_CONTEXT, MultiprocessingBackend, get_active_backend
 
 from evalkit.designs.threads import one_thread
@@ -64,7 +64,7 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
         say(task)
         found.append(work(task))
         rest = tasks[i + 1 :]
-        if len(rest) > 1 and worth(time.process_time() - began):
+        if len(rest) > 1 and not _named() and worth(time.process_time() - began):
             return found + _elsewhere(work, rest, say)
     return found
 
@@ -74,8 +74,12 @@ def forks_asked() -> int:
     whose threads a fork does not have."""
     begun = get_start_method(allow_none=True) or get_all_start_methods()[0]
     begun = begun if DEFAULT_MP_CONTEXT is None else DEFAULT_MP_CONTEXT.get_start_method()
-    named = isinstance(get_active_backend()[0], MultiprocessingBackend) and begun == "fork"
-    return effective_n_jobs(None) if named else 1
+    return effective_n_jobs(None) if _named() and begun == "fork" else 1
+
+
+def _named() -> bool:
+    """Whether forks are asked for by name, and no processes that begin anew."""
+    return isinstance(get_active_backend()[0], MultiprocessingBackend)
 
 
 def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made]:
@@ -104,7 +108,8 @@ def _end_with_parent() -> None:
 
 
 def _inherited(key: int, i: int) -> Any:
-    return _INHERITED[key](i)
+    with parallel_config("sequential"):  # draws within stay in the fork
+        return _INHERITED[key](i)
 
 
 def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:

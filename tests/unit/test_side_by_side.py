@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import parallel_config
+from joblib import effective_n_jobs, parallel_config
 
 import evalkit as ek
 from evalkit.evaluation.side_by_side import side_by_side
@@ -193,6 +193,29 @@ def test_a_study_that_may_still_ask_a_database_is_not_forked() -> None:
     with parallel_config("multiprocessing", n_jobs=2):
         first, *_ = side_by_side(Where(opened("cells")), [1, 2, 3], lambda _: None)
     assert first[0] == os.getpid()
+
+
+@pytest.mark.filterwarnings("ignore:task")
+def test_where_the_system_does_not_fork_one_process_does_it_all(
+    made: ek.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.evaluation.side_by_side.get_start_method", lambda **_: "spawn")
+    with parallel_config("multiprocessing", n_jobs=2):
+        assert {p for p, *_ in side_by_side(Where(made), [1, 2, 3], lambda _: None)} == {here}
+
+
+@dataclass(frozen=True)
+class Drawing(Where):
+    """Says how many processes draws within it would take."""
+
+    def __call__(self, task: int) -> int:  # type: ignore[override]
+        return effective_n_jobs(None)
+
+
+@forking
+def test_draws_stay_in_the_fork_that_makes_them(made: ek.Study) -> None:
+    with parallel_config("multiprocessing", n_jobs=2):
+        assert side_by_side(Drawing(made), [1, 2, 3], lambda _: None) == [1, 1, 1]
 
 
 @pytest.mark.filterwarnings("ignore:task")
