@@ -2,8 +2,8 @@
 
 With no configuration they are evaluated one after another, here. "multiprocessing" is forks of this process: they begin
 with all that it holds, and take one after another; where the system does not fork, nothing is sent anywhere. Of other
-processes the first component is evaluated here, which tells whether the rest is worth their start. Findings are the same
-to the bit: random steps go by a component's own seed.
+processes the first component is evaluated here, which tells whether the rest is worth their start. Findings are the
+same to the bit: random steps go by a component's own seed.
 """
 
 from __future__ import annotations
