@@ -90,7 +90,7 @@ def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made
         with ProcessPoolExecutor(min(forks, n), get_context("fork"), _end_with_parent) as pool:
             yield from pool.map(_inherited, repeat(key), range(n))
     except BrokenProcessPool:
-        ended = "A process that worked beside this one was ended from outside. Was there too little memory?"
+        ended = "A process beside this one was ended from outside. Was there too little memory?"
         raise EvalkitError(ended) from None
     finally:
         del _INHERITED[key]
