@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
+from multiprocessing import get_all_start_methods, get_start_method
 from typing import TypeVar
 
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import DEFAULT_MP_CONTEXT, MultiprocessingBackend, get_active_backend
 
 _Task = TypeVar("_Task")
 _Made = TypeVar("_Made")
@@ -23,7 +25,21 @@ WORTH = 1.5
 
 def worth(seconds: float) -> bool:
     """Whether work of so many seconds of processor time is to be sent out, and the caller says where to."""
-    return seconds > WORTH and effective_n_jobs(None) > 1
+    if seconds <= WORTH or effective_n_jobs(None) == 1:
+        return False
+    return forks_asked() > 1 or not forks_named()
+
+
+def forks_named() -> bool:
+    """Whether the caller asks for "multiprocessing", forks of this process, and no processes that begin anew."""
+    return isinstance(get_active_backend()[0], MultiprocessingBackend)
+
+
+def forks_asked() -> int:
+    """How many forks the caller asks for; 1 where none are named, and where the system does not fork."""
+    begun = get_start_method(allow_none=True) or get_all_start_methods()[0]
+    begun = begun if DEFAULT_MP_CONTEXT is None else DEFAULT_MP_CONTEXT.get_start_method()
+    return effective_n_jobs(None) if forks_named() and begun == "fork" else 1
 
 
 def in_parallel(make: Callable[[_Task], _Made], tasks: Iterable[_Task]) -> list[_Made]:

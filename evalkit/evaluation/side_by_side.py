@@ -19,15 +19,14 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
 from itertools import count, repeat
-from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process
+from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
-from joblib.parallel import DEFAULT_MP_CONTEXT, MultiprocessingBackend, get_active_backend
 
 from evalkit.designs.threads import one_thread
-from evalkit.draws import worth
+from evalkit.draws import forks_asked, forks_named, worth
 from evalkit.errors import EvalkitError
 from evalkit.progress import heard_here
 from evalkit.study import Study
@@ -40,6 +39,7 @@ _Made = TypeVar("_Made", covariant=True)
 _Sent = tuple[bytes, list[Warning]]
 _INHERITED: dict[int, Callable[[int], Any]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
+_OFTEN = 0.5  # seconds between two looks at whether the caller is still there
 
 
 class Worker(Protocol[_Task, _Made]):
@@ -54,7 +54,8 @@ class Worker(Protocol[_Task, _Made]):
 def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:
     """What `work` gives for each task, in their order; `say` is told of each before it is begun, or, where others make
     it and somebody listens here, once it is there. Warnings of other processes are given here too."""
-    if (forks := min(1 if work.study.paths.spread is not None else forks_asked(), len(tasks))) > 1:
+    database = work.study.paths.spread is not None  # a fork has none of its threads
+    if (forks := min(1 if database else forks_asked(), len(tasks))) > 1:
         here, there = (say, _silent) if heard_here() else (_silent, say)
         made = in_forks(lambda i: _made(work, tasks[i : i + 1], there), len(tasks), forks)
         return _together(made, [range(i, i + 1) for i in range(len(tasks))], work.study, tasks, here)
@@ -64,22 +65,9 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
         say(task)
         found.append(work(task))
         rest = tasks[i + 1 :]
-        if len(rest) > 1 and not _named() and worth(time.process_time() - began):
+        if len(rest) > 1 and not forks_named() and worth(time.process_time() - began):
             return found + _elsewhere(work, rest, say)
     return found
-
-
-def forks_asked() -> int:
-    """How many forks the caller asks for, by name; 1 where the system has none. Not for what may still ask a database,
-    whose threads a fork does not have."""
-    begun = get_start_method(allow_none=True) or get_all_start_methods()[0]
-    begun = begun if DEFAULT_MP_CONTEXT is None else DEFAULT_MP_CONTEXT.get_start_method()
-    return effective_n_jobs(None) if _named() and begun == "fork" else 1
-
-
-def _named() -> bool:
-    """Whether forks are asked for by name, and no processes that begin anew."""
-    return isinstance(get_active_backend()[0], MultiprocessingBackend)
 
 
 def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made]:
@@ -87,29 +75,41 @@ def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made
     as it begins, and keeps what is shared. `EvalkitError` where one is ended from outside."""
     _INHERITED[key := next(_KEYS)] = make
     try:
-        with ProcessPoolExecutor(min(forks, n), get_context("fork"), _end_with_parent) as pool:
-            yield from pool.map(_inherited, repeat(key), range(n))
-    except BrokenProcessPool:
+        with ProcessPoolExecutor(min(forks, n), get_context("fork"), _end_with, (os.getpid(),)) as pool:
+            try:
+                yield from pool.map(_inherited, repeat(key), range(n))
+            except BaseException:  # Ctrl-C among them: the pool would wait for all that it has begun
+                for fork in list((pool._processes or {}).values()):
+                    fork.kill()
+                raise
+    except BrokenProcessPool as broken:
         ended = "A process beside this one was ended from outside. Was there too little memory?"
-        raise EvalkitError(ended) from None
+        raise EvalkitError(ended) from broken
     finally:
         del _INHERITED[key]
 
 
-def _end_with_parent() -> None:
+def _end_with(caller: int) -> None:
     """Leave no fork behind, waiting for work, where the process that began it is ended from outside."""
 
     def watch() -> None:
-        if parent := parent_process():
-            parent.join()
+        while os.getppid() == caller:
+            time.sleep(_OFTEN)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def _inherited(key: int, i: int) -> Any:
-    with parallel_config("sequential"):  # draws within stay in the fork
-        return _INHERITED[key](i)
+    try:
+        with parallel_config("sequential"):  # draws within stay in the fork
+            return _INHERITED[key](i)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
+        except Exception:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None  # what cannot be sent, in its own words
+        raise
 
 
 def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable[[_Task], None]) -> list[_Made]:

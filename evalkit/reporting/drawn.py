@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from evalkit.draws import forks_asked
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.evidence import write_frames
 from evalkit.evaluation.results import safe
-from evalkit.evaluation.side_by_side import forks_asked, in_forks
+from evalkit.evaluation.side_by_side import in_forks
 from evalkit.figures import Picture, describe
 from evalkit.figures.bars import contamination_table
 from evalkit.figures.inputs import labels_of
@@ -79,7 +80,7 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
 
 
 def _draw_in_forks(pictures: Sequence[Picture]) -> None:
-    if (forks := forks_asked()) > 1:
+    if (forks := min(forks_asked(), len(pictures))) > 1:
         files = in_forks(lambda i: [getattr(pictures[i], kind) for kind in FILES], len(pictures), forks)
         for picture, made in zip(pictures, files, strict=True):
             vars(picture).update(zip(FILES, made, strict=True))

@@ -154,6 +154,7 @@ def _environment(scratch: str) -> dict[str, str]:
     paths = [home, *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
     safe = {"PYTHONSAFEPATH": "1", "PYTHONSTARTUP": "", "IPYTHONDIR": f"{scratch}/ipython"}
+    safe |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)  # goes with it, as a kernel that is killed clears nothing
     return {**os.environ, **fixed, **safe, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 

@@ -200,6 +200,12 @@ def test_a_cell_that_fails_says_why(tmp_path: Path) -> None:
         run_notebook(notebook, tmp_path)
 
 
+def test_temporary_files_of_a_notebook_go_with_it(tmp_path: Path) -> None:
+    source = "# %%\nimport tempfile\nprint(tempfile.mkdtemp())"
+    made = run_notebook(make_notebook("x.toml", level=0.95, seed=0, title="x", source=source), tmp_path)
+    assert not Path(made.cells[0].outputs[0].text.strip()).exists()
+
+
 def test_warnings_reach_the_page_without_the_folders_of_this_machine(tmp_path: Path) -> None:
     source = "# %%\nimport warnings\nwarnings.warn('Weights are not used.')\n"
     notebook = run_notebook(make_notebook("x.toml", level=0.95, seed=0, title="x", source=source), tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 from joblib import effective_n_jobs, parallel_config
 
 import evalkit as ek
+from evalkit.designs.noise.weighing import Made, Weighing
 from evalkit.evaluation.side_by_side import side_by_side
 from evalkit.progress import STEPS, step, told
 from tests.study.panels import panel, study
@@ -93,6 +95,18 @@ def test_evaluations_are_the_same_and_say_each_step(made: ek.Study, backend: str
     assert last is not None and last.weights().equals(alone.findings[-1].answer.weights())
 
 
+def test_what_cells_weigh_is_sent_and_sent_again(made: ek.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ek.StaggeredRollout(weights="least_noise")(made, made.components[0].name)
+    table = one.weights()
+
+    def again(self: Weighing) -> Made:
+        raise AssertionError("the model is made again")
+
+    sent = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(one))))
+    monkeypatch.setattr(Weighing, "_make", again)
+    pd.testing.assert_frame_equal(sent.weights(), table)
+
+
 def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study) -> None:
     with parallel_config("loky", n_jobs=2), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -144,6 +158,9 @@ class Lasting(Where):
 
 
 def evaluating(study: ek.Study, folder: Path) -> None:
+    """Evaluates in forks, and forks once more meanwhile, for something else."""
+    later = threading.Timer(1.0, multiprocessing.Process(target=time.sleep, args=(20,)).start)
+    later.start()
     with parallel_config("multiprocessing", n_jobs=2):
         side_by_side(Lasting(study, folder), [1, 2], lambda _: None)
 
@@ -199,9 +216,33 @@ def test_a_study_that_may_still_ask_a_database_is_not_forked() -> None:
 def test_where_the_system_does_not_fork_one_process_does_it_all(
     made: ek.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evalkit.evaluation.side_by_side.get_start_method", lambda **_: "spawn")
+    monkeypatch.setattr("evalkit.draws.get_start_method", lambda **_: "spawn")
     with parallel_config("multiprocessing", n_jobs=2):
         assert {p for p, *_ in side_by_side(Where(made), [1, 2, 3], lambda _: None)} == {here}
+
+
+class Unsendable(Exception):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+@dataclass(frozen=True)
+class Failing(Where):
+    """Fails at once at its first task, in words that cannot be sent; the others take a minute."""
+
+    def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
+        if task == 1:
+            raise Unsendable("the real", "reason")
+        time.sleep(60)
+        return super().__call__(task)
+
+
+@forking
+def test_what_goes_wrong_in_a_fork_is_said_at_once_in_its_own_words(made: ek.Study) -> None:
+    began = time.monotonic()
+    with parallel_config("multiprocessing", n_jobs=2), pytest.raises(RuntimeError, match="Unsendable: the real reason"):
+        side_by_side(Failing(made), [1, 2, 3, 4], lambda _: None)
+    assert time.monotonic() - began < 30
 
 
 @dataclass(frozen=True)

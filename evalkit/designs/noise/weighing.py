@@ -119,7 +119,7 @@ class Weighing:
     def __getstate__(self) -> dict[str, object]:
         """What follows from the fields is large and made again, but for what is asked of it wherever it is sent."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {**given, "used": self.used} if "_made" in self.__dict__ else given
+        return {**given, "used": self.used} if {"_made", "used"} & self.__dict__.keys() else given
 
     @cached_property
     def groups(self) -> Groups:
