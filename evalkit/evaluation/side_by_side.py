@@ -1,4 +1,4 @@
-"""Components side by side, in processes of joblib, wherever `joblib.parallel_config` of the caller sends them.
+"""Components side by side, in forks or processes of joblib, as `joblib.parallel_config` of the caller says.
 
 With no configuration they are evaluated one after another, here. "multiprocessing" is forks of this process: they begin
 with all that it holds, and take one after another; where the system does not fork, nothing is sent anywhere. Of other
@@ -108,7 +108,7 @@ def _inherited(key: int, i: int) -> Any:
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
         except Exception:
-            raise RuntimeError(f"{type(error).__name__}: {error}") from None  # what cannot be sent, in its own words
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error  # its words and trace can be sent
         raise
 
 
