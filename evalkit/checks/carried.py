@@ -18,7 +18,7 @@ def carry_over(carried: Estimate | None, matters: float | None, again: bool, why
     """
     check = "carry_over"
     if carried is None or not np.isfinite(first_row(carried)["conf_low"]):
-        reason = why or (str(carried.labels["reason"].iloc[0]) if carried is not None else "") or "too few places"
+        reason = why or (str(carried.label_columns.at("reason", 0)) if carried is not None else "") or "too few places"
         return CheckResult(check, "informational", UNSEEN.format(why=reason.rstrip(".")))
     row = first_row(carried)
     said = numbers(row)

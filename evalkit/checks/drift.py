@@ -334,7 +334,7 @@ def _straight(found: Shapes, mass: np.ndarray, df: float) -> _Straight | None:
 
 def _mass(rows: Estimate, lag: int, until: int | None) -> pd.Series:
     """What each claimed event time weighs in the headline."""
-    event = rows.labels["event_time"].to_numpy()
+    event = rows.label_columns["event_time"]
     use = (event >= lag) & (event <= (np.inf if until is None else until)) & (rows.mass > 0) & np.isfinite(rows.value)
     return pd.Series(rows.mass[use]).groupby(event[use]).sum()
 
@@ -355,11 +355,11 @@ def _breakdown(one: Estimate, reach: float) -> float:
 def _reach(found: Matched, rows: Estimate, lag: int, until: int | None) -> float:
     """What a drift of one a period in those that start, and in nobody else, moves the average of the rows by: their
     weights times the period, summed, less the base where weights are of changes."""
-    event = rows.labels["event_time"].to_numpy()
+    event = rows.label_columns["event_time"]
     keep = (event >= lag) & (event <= (np.inf if until is None else until)) & (rows.mass > 0) & np.isfinite(rows.value)
     if rows.cells is None or not keep.any():
         return math.nan
-    cohort = rows.labels["cohort"].to_numpy()
+    cohort = rows.label_columns["cohort"]
     cohorts = np.unique(cohort[keep])
     mix = (cohort == cohorts[:, None]) * np.where(keep, rows.mass, 0.0) / rows.mass[keep].sum()
     cells, order = rows.cells(mix), pd.Index(found.periods)

@@ -244,7 +244,7 @@ def _joint_p(mean: Estimate, leads: Estimate) -> float:
     """p of the mean of the leads, and of up to four bins of them, all zero."""
     whole, count = mean, min(BINS, len(leads))
     if count > 1:
-        bins = np.array_split(np.argsort(leads.labels["event_time"].to_numpy()), count)
+        bins = np.array_split(np.argsort(leads.label_columns["event_time"]), count)
         whole = stack(mean, _averages(leads, [np.isin(np.arange(len(leads)), b) for b in bins]))
     vcov = whole.vcov()
     good = np.isfinite(np.diag(vcov)) & (np.diag(vcov) > 0)
@@ -254,7 +254,7 @@ def _joint_p(mean: Estimate, leads: Estimate) -> float:
 
 def _power(leads: Estimate, mean: Mapping[str, Any], drift: float) -> float:
     """Chance that the test of the mean sees a straight drift of so much a period."""
-    away = np.mean(np.abs(leads.labels["event_time"].to_numpy() + 1))
+    away = np.mean(np.abs(leads.label_columns["event_time"] + 1))
     shift, df = drift * away / float(mean["std_error"]), float(mean["df"])
     cut = stdtrit(df, 1 - ALPHA / 2)
     return float(stdtr(df, shift - cut) + stdtr(df, -cut - shift))

@@ -33,7 +33,7 @@ def score_form(weighted: Estimate, bends: bool = False) -> CheckResult:
     regression and balance hold while the outcome is linear, which this cannot see. bends: whether the headline's
     learners may bend, so that it does not lean on that, and this informs.
     """
-    doubted = str(weighted.labels["doubt"].iloc[0]) != ""
+    doubted = str(weighted.label_columns.at("doubt", 0)) != ""
     if doubted and bends:
         return CheckResult("score_form", "informational", f"{UNLIKE} The learners of this answer may bend.")
     return CheckResult("score_form", "failed" if doubted else "passed", UNLIKE if doubted else ALIKE)

@@ -66,7 +66,7 @@ def joined(answers: Sequence[Estimate]) -> Estimate:
     middle = answers[int(np.abs(values[:, 0] - mean[0]).argmin())]
     own = np.diag(_covariance(middle))
     grow = np.sqrt(np.divide(np.diag(total), own, out=np.ones(len(mean)), where=own > 0))
-    reasons = tuple(str(r) for r in middle.labels["reason"])
+    reasons = tuple(str(r) for r in middle.label_columns["reason"])
     spread = Spread(total, df, reasons)
     return replace(
         middle, value=mean, value_influence=middle.value_influence.map(np.diag(grow)), replicate=None, working=None,

@@ -125,7 +125,7 @@ class OnNeighbours:
         if not isinstance(found, Estimate):
             return found
         which = ON_NEIGHBOURS if not self.ring else f"{ON_NEIGHBOURS}, the nearest in ring {self.ring}"
-        return replace(found, labels=found.labels.assign(population=which))
+        return found.with_labels(population=which)
 
 
 def _asked(study: StudyLike, component: str, design: Design) -> Paths:

@@ -157,7 +157,7 @@ def randomisation_p(target: Target, seed: int) -> float | None:
     has fewer than three clusters and the interval excludes zero; None where it is not needed, there is no other order,
     or nothing is seen over time."""
     if isinstance(target.design, RandomisedComparison):
-        return float(target.one.labels["exact_p"].iloc[0])
+        return float(target.one.label_columns.at("exact_p", 0))
     if target.study.paths.n_periods == 1 or "one place" in target.design.traits.rests_on:
         return None
     row = first_row(target.one)
@@ -179,7 +179,7 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
         options = {"base": "universal", "base_window": 1, "horizon": 0}
     rows = with_options(published(target.design), **options)(target.study, target.component)
     assert isinstance(rows, Estimate)
-    events, later = (x.labels["event_time"].to_numpy() for x in (rows, rows if by_leads else target.rows))
+    events, later = (x.label_columns["event_time"] for x in (rows, rows if by_leads else target.rows))
     claimed = np.unique(later[target.window.holds(later)])
     before = (events < 0) & (events >= -1 - max(len(claimed), LEADS))
     early = rows.select(np.flatnonzero(before)).aggregate("event_time").prepared()
@@ -223,7 +223,7 @@ def _still_growing(target: Target) -> CheckResult:
     """The headline beside the same among places alike for as long before as it claims after."""
     if len(target.study.components) == 1:
         return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
-    events = target.rows.labels["event_time"].to_numpy()
+    events = target.rows.label_columns["event_time"]
     inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
     longer = with_options(target.design, lookback=int(inside.max()) + 1 if len(inside) else 1)
     alike = target.over_window(longer, target.study, target.component)
@@ -245,7 +245,7 @@ def _stayers(target: Target) -> CheckResult | None:
     if isinstance(design, (StaggeredRollout, TripleDifference)):
         seen = checks.followed(design, target.study, target.component, w.lag, w.until)
     else:
-        use = w.holds(target.rows.labels["event_time"].to_numpy()) & (target.rows.mass > 0)
+        use = w.holds(target.rows.label_columns["event_time"]) & (target.rows.mass > 0)
         labels, weight = target.rows.labels[use], target.rows.mass[use]
         seen = checks.Followed(
             *(float(np.average(labels[c], weights=weight)) for c in ("stay_exposed", "stay_comparison"))

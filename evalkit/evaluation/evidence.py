@@ -20,6 +20,7 @@ from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.ladder import Run, Window, published
 from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
+from evalkit.inference.labelled import Labels
 from evalkit.inference.replicates import FEWEST, Averaging
 from evalkit.language.statement import Statement
 from evalkit.show.tables import Table, csv_text, from_frame
@@ -71,7 +72,7 @@ class Finding:
     def later(self) -> Estimate | None:
         """The headline's own rows by event time."""
         rows = self.rows
-        return None if rows is None or "event_time" not in rows.labels else rows.aggregate("event_time")
+        return None if rows is None or "event_time" not in rows.label_columns else rows.aggregate("event_time")
 
     @cached_property
     def by_event(self) -> Estimate | None:
@@ -81,16 +82,16 @@ class Finding:
             return None
         equal = published(self.headline.rung.design)
         rows = next((r.rows for r in self.runs if r.rung.design == equal and r is not self.headline), None)
-        if rows is None or (self.later.labels["event_time"] < 0).any():
+        if rows is None or (self.later.label_columns["event_time"] < 0).any():
             return self.later
         all_times = rows.aggregate("event_time")
-        before = (all_times.labels["event_time"] < 0).to_numpy()
+        before = all_times.label_columns["event_time"] < 0
         return stack(all_times.select(before), self.later) if before.any() else self.later
 
     def event_study(self, level: float) -> pd.DataFrame | None:
         """The headline by event time with intervals and a simultaneous band; None where nothing is seen over time."""
         if level not in self._event_studies:
-            seen = self.rows is not None and "" not in self.rows.labels.get("period", pd.Series()).tolist()
+            seen = self.rows is not None and _over_time(self.rows)
             over_time = self.by_event if seen else None
             self._event_studies[level] = None if over_time is None else _event_study(self, over_time, level)
         return self._event_studies[level]
@@ -193,21 +194,26 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
     )  # fmt: skip
 
 
+def _over_time(rows: Estimate) -> bool:
+    """Whether no row is of all periods together."""
+    return "period" not in rows.label_columns or "" not in rows.label_columns["period"].tolist()
+
+
 def _by_time(f: Finding, level: float) -> dict[str, Any]:
     """Ends of the ranges over each of four parts, at most, of the claimed event times; nothing where nothing is seen
     over time. Ends are those of a test at 1 - level of one side each."""
-    if f.rows is None or "" in f.rows.labels.get("period", pd.Series([""])).tolist():
+    if f.rows is None or "period" not in f.rows.label_columns or not _over_time(f.rows):
         return {}
     by_event = f.later
     if by_event is None:
         return {}
-    times = by_event.labels["event_time"].to_numpy()
+    times = by_event.label_columns["event_time"]
     claimed = np.flatnonzero(f.window.holds(times) & np.isfinite(by_event.value))
     if not len(claimed):
         return {}
     claimed = claimed[np.argsort(times[claimed])]
     parts = [np.isin(np.arange(len(times)), part) for part in np.array_split(claimed, min(PARTS, len(claimed)))]
-    labels = pd.DataFrame({"estimand": ["mean of a part of the window"] * len(parts)})
+    labels = Labels(len(parts), {"estimand": "mean of a part of the window"})
     averages = by_event.apply(Averaging(np.column_stack(parts), by_mass=True, total_mass=True), labels)
     frame = averages.to_frame(2 * level - 1)
     ends = frame["conf_low"].min(skipna=False), frame["conf_high"].max(skipna=False)

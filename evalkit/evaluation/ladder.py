@@ -321,7 +321,7 @@ def run(rung: Rung, study: StudyLike, component: str, window: Window) -> Run:
     one = average_over(rows, window)
     if one is None:
         return Run(rung, rows, None, "no period in the claimed window could be compared")
-    why = str(one.labels["reason"].iloc[0]) if np.isnan(one.value[0]) else ""
+    why = str(one.label_columns.at("reason", 0)) if np.isnan(one.value[0]) else ""
     return Run(rung, rows, one, why)
 
 

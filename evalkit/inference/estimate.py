@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import methodcaller
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from scipy import sparse
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference import labels as row_labels
 from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
+from evalkit.inference.labelled import Column, Labels
 from evalkit.inference.named import Named
 from evalkit.inference.replicates import (
     FEW,
@@ -38,15 +39,34 @@ from evalkit.show.words import count_words
 
 PRIOR_DF = 10.0
 """Degrees of freedom that a working covariance is worth, at most, beside those of the refits."""
+_T = TypeVar("_T")
 UNVARIED = "no interval: no variation to learn from"
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
 
 
+class Labelled:
+    """The labels of an Estimate: taken as `Labels` or as a table, given as a table, which is made when asked for."""
+
+    def __get__(self, est: Estimate, kind: object = None) -> pd.DataFrame:
+        return est.label_columns.frame
+
+    def __set__(self, est: Estimate, given: Labels | pd.DataFrame) -> None:
+        vars(est)["label_columns"] = Labels.of(given)
+
+
+def _read_late(made: type[_T]) -> type[_T]:
+    """Labels of a class of Estimates are made when asked for."""
+    made.labels = Labelled()  # type: ignore[attr-defined]
+    return made
+
+
+@_read_late
 @dataclass(frozen=True, eq=False)
 class Estimate(Named):
     """Estimates of k numbers that share units.
 
-    value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows.
+    value: (k,) NaN where not identified. mass: (k,) adopters a row speaks for. labels: k rows; `label_columns` has them
+    column by column, sooner.
     value_influence, mass_influence: influence on the values, and on the masses that average them.
     arms: clusters a row; replicate: makes the delete-one-cluster refits, None where there are none.
     cells: makes the cells that each row uses, or those of linear combinations (k', k) of the rows; all or of adopters.
@@ -74,7 +94,7 @@ class Estimate(Named):
             array.flags.writeable = False
         if self.replicate is not None and not isinstance(self.replicate, Refits):
             object.__setattr__(self, "replicate", Refits(Once(self.replicate)))
-        if not len(self.value) == len(self.mass) == len(self.labels) == self.value_influence.width:
+        if not len(self.value) == len(self.mass) == self.label_columns.rows == self.value_influence.width:
             raise EvalkitError("An Estimate needs one label, one mass and one contribution column for each value.")
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -107,6 +127,14 @@ class Estimate(Named):
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def with_fields(self, **changes: Any) -> Estimate:
+        """The same with other fields, labels unread."""
+        return replace(self, **{"labels": self.label_columns.unread, **changes})
+
+    def with_labels(self, **columns: Column) -> Estimate:
+        """The same rows with other labels, or with more."""
+        return self.with_fields(labels=self.label_columns.assign(**columns).unread)
 
     @property
     def influence(self) -> np.ndarray:
@@ -193,13 +221,13 @@ class Estimate(Named):
         """One row of `to_frame`, by column: sooner where that is all that is asked for."""
         if self.pieces:
             return dict(self.to_frame(level, inference).iloc[at])
-        return row_labels.Row(self.labels, self._numbers(level, inference), at)
+        return row_labels.Row(self.label_columns, self._numbers(level, inference), at)
 
     def _framed(self, level: float, inference: str) -> pd.DataFrame:
         if self.pieces:
             return pd.concat([p.to_frame(level, inference) for p in self.pieces], ignore_index=True)
-        kept = {c: x for c, x in self.labels.items() if c not in ("reason", "clusters_exposed", "clusters_comparison")}
-        return pd.DataFrame({**kept, **self._numbers(level, inference)}, index=self.labels.index)
+        labels = self.label_columns.without("reason", "clusters_exposed", "clusters_comparison")
+        return labels.assign(**self._numbers(level, inference)).frame
 
     def _numbers(self, level: float, inference: str) -> dict[str, np.ndarray]:
         """Columns (k,) of `to_frame` beside the labels."""
@@ -213,9 +241,10 @@ class Estimate(Named):
         reach = critical(spread.df, level) * se
         nobody = np.full(len(self), np.nan)
         exposed, comparison = self.arms.counts() if self.arms is not None else (nobody, nobody)
-        given = self.labels["reason"].tolist() if "reason" in self.labels else [""] * len(self)
+        labels = self.label_columns
+        given = labels["reason"].tolist() if "reason" in labels else [""] * len(self)
         why = zip(given, spread.reason, se.tolist(), self.value.tolist(), strict=True)
-        cautions = row_labels.cautions(self.labels, {"exposed": exposed, "comparison": comparison})
+        cautions = row_labels.cautions(labels, {"exposed": exposed, "comparison": comparison})
         return {
             "estimate": self.value, "std_error": se, "conf_low": self.value - reach,
             "conf_high": self.value + reach, "p_value": p_values(self.value, se, spread.df), "df": spread.df,
@@ -254,35 +283,36 @@ class Estimate(Named):
         a cohort periods weigh alike. "simple", "cohort" and "period" use event times 0 and later.
         """
         check_choice("kind", kind, tuple(row_labels.GROUPED_BY))
-        needed = {"event_time", *row_labels.GROUPED_BY[kind]} - set(self.labels.columns)
+        needed = {"event_time", *row_labels.GROUPED_BY[kind]} - set(self.label_columns)
         if needed:
             lack = " and ".join(sorted(needed))
             raise EvalkitError(f"aggregate({kind!r}) needs rows by {lack}, which this estimate does not have.")
-        member, labels = row_labels.grouped(self.labels, kind)
+        member, labels = row_labels.grouped(self.label_columns, kind)
         return self.apply(Averaging(member, by_mass=kind != "cohort", total_mass=kind != "cohort"), labels)
 
     def average(self) -> Estimate:
         """One number: event times 0 and later and periods alike, cohorts by their shares."""
-        kind = self.labels["estimand"].iloc[0] if len(self) else "ATT"
-        by_event = "event_time" in self.labels and "cohort" not in self.labels
-        keep = self.labels["event_time"].to_numpy() >= 0 if by_event else np.ones(len(self), dtype=bool)
-        by_mass = "cohort" in self.labels and "period" not in self.labels
-        labels = row_labels.common(self.labels, keep).assign(estimand=f"average of {kind}")
-        return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), labels)
+        labels = self.label_columns
+        kind = labels.at("estimand", 0) if len(self) else "ATT"
+        by_event = "event_time" in labels and "cohort" not in labels
+        keep = labels["event_time"] >= 0 if by_event else np.ones(len(self), dtype=bool)
+        by_mass = "cohort" in labels and "period" not in labels
+        said = labels.common([np.flatnonzero(keep)]).assign(estimand=f"average of {kind}")
+        return self.apply(Averaging(keep[:, None], by_mass=by_mass, total_mass=True), said)
 
     def over(self, first: int, last: int | None = None) -> Estimate | None:
         """Average over event times `first` to `last`, each retained adopter and period once; None where no row is of
         those times. An estimate of one number without event times keeps its number."""
-        if "event_time" not in self.labels:
+        if "event_time" not in self.label_columns:
             return self if len(self) == 1 else None
-        time = self.labels["event_time"].to_numpy()
+        time = self.label_columns["event_time"]
         keep = (time >= first) & (time <= (np.inf if last is None else last))
         if not keep.any():
             return None
-        member, labels = row_labels.grouped(self.labels, "simple", keep)
+        member, labels = row_labels.grouped(self.label_columns, "simple", keep)
         return self.apply(Averaging(member, by_mass=True, total_mass=True), labels)
 
-    def apply(self, averaging: Averaging, labels: pd.DataFrame) -> Estimate:
+    def apply(self, averaging: Averaging, labels: Labels | pd.DataFrame) -> Estimate:
         """Averages of rows, with influence, estimated shares and refits carried along."""
         value, mass = (x[0] for x in averaging(self.value[None], self.mass[None]))
         by_value, by_mass, mass_map = averaging.jacobians(self.value, self.mass)
@@ -290,9 +320,10 @@ class Estimate(Named):
         if self.mass_influence is not None:
             parts = parts.plus(self.mass_influence.map(by_mass))
             mass_influence = self.mass_influence.map(mass_map)
-        labels = labels.assign(reason=row_labels.reasons(value, self.labels, averaging.member.T))
+        why = row_labels.reasons(value, self.label_columns, averaging.member.T)
         arms = None if self.arms is None else self.arms.map(used)
         step = methodcaller("then", methodcaller("average", averaging, used))
+        labels = Labels.of(labels).assign(reason=why).unread
         return Estimate(value, mass, labels, parts, mass_influence, arms, *_carried(self, step, by_value))
 
     def map(self, f: Callable[[np.ndarray], np.ndarray], jacobian: np.ndarray, labels: pd.DataFrame) -> Estimate:
@@ -323,8 +354,9 @@ class Estimate(Named):
         for mixed in used if name is None else ():
             row_labels.check_alike(self.labels, mixed)
         value = np.array([line[u] @ self.value[u] for line, u in zip(matrix, used, strict=True)])
-        labels = pd.concat([row_labels.common(self.labels, u) for u in used], ignore_index=True)
-        labels = labels.assign(estimand=name or "contrast", reason=row_labels.reasons(value, self.labels, used))
+        why = row_labels.reasons(value, self.label_columns, used)
+        labels = self.label_columns.common([np.flatnonzero(u) for u in used])
+        labels = labels.assign(estimand=name or "contrast", reason=why).unread
         parts, arms = self.value_influence.map(matrix), None if self.arms is None else self.arms.map(used)
         carried = _carried(self, methodcaller("then", methodcaller("map", matrix)), matrix)
         return Estimate(value, np.ones(len(value)), labels, parts, None, arms, *carried)
@@ -332,7 +364,7 @@ class Estimate(Named):
     def select(self, keep: np.ndarray) -> Estimate:
         """The rows where `keep` (k,) is true, or at the positions it lists."""
         index = np.arange(len(self))[keep]
-        labels = self.labels.iloc[index].reset_index(drop=True)
+        labels = self.label_columns.take(index).unread
         mass_influence = None if self.mass_influence is None else self.mass_influence.select(index)
         parts, arms = self.value_influence.select(index), None if self.arms is None else self.arms.select(index)
         carried = _carried(self, methodcaller("select", index), np.eye(len(self))[index])

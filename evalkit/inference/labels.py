@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import EvalkitError
+from evalkit.inference.labelled import Array, Column, Labels, same
 from evalkit.inference.replicates import FEWEST
 
 SAID = ("reason", "caution", "doubt")
-_HEADS = ("units_exposed", "units_comparison", "units_left_out", "units_not_seen")
 _LISTED = 6  # rows named beside a reason
 _ALONE = {"unit", "matched set", "person"}
 GROUPED_BY: dict[str, tuple[str, ...]] = {"simple": (), **{by: (by,) for by in ("event_time", "cohort", "period")}}
@@ -23,15 +23,15 @@ GROUPED_BY: dict[str, tuple[str, ...]] = {"simple": (), **{by: (by,) for by in (
 class Row(Mapping[str, Any]):
     """The row `at` of labels and of the columns that stand beside, or in place of, some of them."""
 
-    labels: pd.DataFrame
+    labels: Labels
     beside: Mapping[str, np.ndarray]
     at: int
 
     def __getitem__(self, column: str) -> Any:
-        return self.beside[column][self.at] if column in self.beside else self.labels[column].iat[self.at]
+        return self.beside[column][self.at] if column in self.beside else self.labels.at(column, self.at)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*map(str, self.labels), *self.beside]))
+        return iter(dict.fromkeys([*self.labels, *self.beside]))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -43,94 +43,52 @@ def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
 
 
 def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFrame:
-    """One label row for each group of row positions: columns on which its rows agree; "several", or
-    NaN for numbers, where they do not; people counted once (`heads`)."""
-    return pd.DataFrame(_common(labels, groups), index=range(len(groups)))
+    """One label row for each group of row positions, as `Labels.common` gives it."""
+    return Labels.of(labels).common(groups).frame
 
 
-def _common(
-    labels: pd.DataFrame, groups: Sequence[np.ndarray], without: Set[str] = frozenset()
-) -> dict[Hashable, object]:
-    """Columns of `common_rows`, but for those that it is to be `without`."""
-    size = np.array([len(g) for g in groups], dtype=int)
-    full = np.flatnonzero(size > 0)
-    at = np.concatenate([g for g in groups if len(g)]) if len(full) else np.empty(0, dtype=int)
-    start = np.cumsum(size[full]) - size[full]
-    first = at[np.repeat(start, size[full])]
-    of, out = np.repeat(np.arange(len(groups)), size), dict[Hashable, object]()
-    cohort = pd.factorize(labels["cohort"])[0] if "cohort" in labels else np.zeros(len(labels), dtype=int)
-    for column, values in labels.items():
-        if column in without:
-            continue
-        if column in _HEADS:
-            counts = values.to_numpy(dtype=float, na_value=np.nan)
-            alone = column == "units_comparison"
-            out[column] = heads(counts, of, at, np.zeros_like(cohort) if alone else cohort, len(groups))
-            continue
-        alike = np.zeros(len(groups), dtype=bool)
-        if isinstance(values.dtype, pd.StringDtype) and len(values.array.unique()) == 1:
-            alike[full] = True
-        elif len(full):
-            alike[full] = np.logical_and.reduceat(_same(values, at, first), start)
-        if alike.all():
-            out[column] = values.array.take([g[0] for g in groups]) if len(groups) else values.array[:0]
-        elif alike.any() or column not in ("reason", "mass"):  # these two are not filled in
-            words = values.dtype == object or pd.api.types.is_string_dtype(values)
-            fill = "several" if words and column != "reason" else np.nan
-            out[column] = [values.iat[g[0]] if same else fill for g, same in zip(groups, alike, strict=True)]
-    return out
-
-
-def _same(values: pd.Series, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Whether the values at some positions are those at others; nothing is the same as nothing."""
-    plain = (
-        values.dtype.kind in "biufM" if isinstance(values.dtype, np.dtype) else isinstance(values.dtype, pd.StringDtype)
-    )
-    x = values.to_numpy() if plain else pd.factorize(values, use_na_sentinel=False)[0]
-    same = np.asarray(x[one] == x[other], dtype=bool)
-    return same if same.all() else same | (pd.isna(x[one]) & pd.isna(x[other]))
-
-
-def reasons(value: np.ndarray, labels: pd.DataFrame, used: np.ndarray) -> list[str]:
-    """Why each of some combinations has no number ("" where it has): the first reason of the rows that it uses.
+def reasons(value: np.ndarray, labels: Labels, used: np.ndarray) -> np.ndarray:
+    """(m,) why each of some combinations has no number ("" where it has): the first reason of the rows that it uses.
 
     value: (m,) combinations. used: (m, k) bool.
     """
-    why = labels["reason"].to_numpy() if "reason" in labels else np.full(len(labels), "not identified")
-    out = []
-    for v, u in zip(value, used, strict=True):
-        otherwise = "not identified" if u.any() or "reason" not in labels else "nothing to average"
-        out.append("" if np.isfinite(v) else next((w for w in why[u] if w), otherwise))
+    out = np.full(len(value), "", dtype=object)
+    for i in np.flatnonzero(~np.isfinite(value)):
+        otherwise = "not identified" if used[i].any() or "reason" not in labels else "nothing to average"
+        why = labels["reason"][used[i]] if "reason" in labels else ()
+        out[i] = next((w for w in why if w), otherwise)
     return out
 
 
-def grouped(labels: pd.DataFrame, kind: str, of: np.ndarray | None = None) -> tuple[np.ndarray, pd.DataFrame]:
+def grouped(labels: Labels, kind: str, of: np.ndarray | None = None) -> tuple[np.ndarray, Labels]:
     """Which rows (k, k') are averaged together, and the labels of the averages. of: (k,) which are at all."""
-    keep = np.ones(len(labels), dtype=bool) if kind == "event_time" else labels["event_time"].to_numpy() >= 0
-    keep = keep if of is None else keep & of
+    keep = np.ones(labels.rows, dtype=bool) if kind == "event_time" else labels["event_time"] >= 0
+    kept = np.flatnonzero(keep if of is None else keep & of)
     names = [c for c in ("component", "outcome", *GROUPED_BY[kind]) if c in labels]
-    kept = np.flatnonzero(keep)
-    differ = [c for c in names if len(kept) and not _same(labels[c], kept, np.repeat(kept[:1], len(kept))).all()]
-    codes = [pd.factorize(labels[c][keep], sort=True, use_na_sentinel=False)[0] for c in differ]
+    read = [x for c in names if isinstance(x := labels.read(c), Array) and not same(x, kept, kept[:1]).all()]
     groups = np.zeros(len(kept), dtype=int)
-    if codes:
+    if read:
+        codes = [pd.factorize(x[kept], sort=True, use_na_sentinel=False)[0] for x in read]
         groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
-    count = int(groups.max()) + 1 if len(groups) else 0
-    member = np.zeros((len(labels), count), dtype=bool)
+    count = int(groups.max(initial=-1)) + 1
+    member = np.zeros((labels.rows, count), dtype=bool)
     member[kept, groups] = True
     lost = {"cohort", "period", "event_time"} - set(GROUPED_BY[kind])
-    said = _common(labels, [np.flatnonzero(m) for m in member.T], lost)
-    said["estimand"] = "ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}"
-    if kind == "event_time":  # whether the cohorts are those of event time 0
-        said["composition"] = ""
-        if "cohort" in labels:
-            there = labels["mass"].to_numpy(dtype=float, na_value=np.nan) > 0 if "mass" in labels else True
-            event, cohort = labels["event_time"].to_numpy(), labels["cohort"].to_numpy()
-            sets = [frozenset(cohort[m & there]) for m in member.T]
-            at = [event[m][0] for m in member.T]
-            start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
-            said["composition"] = ["" if s == start else "composition changes" for s in sets]
-    return member, pd.DataFrame(said, index=range(count))
+    said = labels.common([np.flatnonzero(m) for m in member.T], lost)
+    said = said.assign(estimand="ATT" if kind == "simple" else f"ATT by {kind.replace('_', ' ')}")
+    return member, said.assign(composition=_composition(labels, member)) if kind == "event_time" else said
+
+
+def _composition(labels: Labels, member: np.ndarray) -> Column:
+    """(k',) words where the cohorts at an event time are not those of event time 0. member: (k, k')."""
+    if "cohort" not in labels:
+        return ""
+    there = labels["mass"].astype(float) > 0 if "mass" in labels else True
+    event, cohort = labels["event_time"], labels["cohort"]
+    sets = [frozenset(cohort[m & there]) for m in member.T]
+    at = [event[m][0] for m in member.T]
+    start = next((s for s, e in zip(sets, at, strict=True) if e == 0), frozenset())
+    return np.array(["" if s == start else "composition changes" for s in sets], dtype=object)
 
 
 def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
@@ -141,20 +99,6 @@ def check_alike(labels: pd.DataFrame, used: np.ndarray) -> None:
                 f"These rows differ in {column} ({kinds}), so their contrast mixes unlike things. "
                 "Pass name='...' to say what the difference is."
             )
-
-
-def heads(counts: np.ndarray, of: np.ndarray, at: np.ndarray, cohort: np.ndarray, groups: int) -> list[int]:
-    """People behind the rows of each group, each once: the most in any period, summed over cohorts
-    (adopters of different cohorts are different people; comparison units may serve several, so the
-    most). Rows that count no people are passed over.
-
-    counts, cohort: (k,) of each row, cohorts by codes, -1 for none. of, at: group and position of each row that is in
-    one."""
-    kept = ~np.isnan(counts[at]) & (cohort[at] >= 0)
-    of, at, cohorts = of[kept], at[kept], int(cohort.max(initial=-1)) + 1
-    most = np.zeros(groups * cohorts)
-    np.maximum.at(most, of * cohorts + cohort[at], counts[at])
-    return list(most.reshape(groups, cohorts).sum(axis=1).astype(int).tolist())
 
 
 def row_names(labels: pd.DataFrame) -> list[str]:
@@ -195,9 +139,9 @@ def _said(frame: pd.DataFrame) -> list[str]:
     return [c for c in SAID if c in frame and frame[c].fillna("").ne("").any()]
 
 
-def cautions(labels: pd.DataFrame, clusters: Mapping[str, np.ndarray]) -> np.ndarray:
+def cautions(labels: Labels, clusters: Mapping[str, np.ndarray]) -> np.ndarray:
     """(r,) a caution for each row with fewer than three clusters (r,) in an arm, '' elsewhere."""
-    words, people = np.full(len(labels), "", dtype=object), np.zeros(len(labels), dtype=bool)
+    words, people = np.full(labels.rows, "", dtype=object), np.zeros(labels.rows, dtype=bool)
     few = [arm for arm in ("comparison", "exposed") if (clusters[arm] < FEWEST).any()]
     if few and {"right_if", "inference_level"} <= set(labels):  # people who are each alone, in no cluster, are compared
         people = np.array([set(str(level).split(" and ")) <= _ALONE for level in labels["inference_level"]], dtype=bool)

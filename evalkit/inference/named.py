@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.inference import labels as row_labels
+from evalkit.inference.labelled import Labels
 from evalkit.show.tables import Summary, from_frame
 from evalkit.show.words import count_words
 
@@ -18,7 +19,7 @@ class Named(ABC):
     """What an `Estimate` gives to those who come from other packages; nothing is stored."""
 
     value: np.ndarray
-    labels: pd.DataFrame
+    label_columns: Labels
 
     @abstractmethod
     def to_frame(self, level: float = 0.95, inference: str = "auto") -> pd.DataFrame:
@@ -46,12 +47,12 @@ class Named(ABC):
         return pd.DataFrame(ends)
 
     def _by_name(self, values: Sequence[float] | pd.Series) -> pd.Series:
-        return pd.Series(np.array(values, dtype=float), index=row_labels.row_names(self.labels))
+        return pd.Series(np.array(values, dtype=float), index=row_labels.row_names(self.label_columns.frame))
 
     def summary(self, level: float = 0.95, inference: str = "auto") -> Summary:
         """A table for people: estimate, standard error, interval, p value, clusters, and how they were made."""
         frame = self.to_frame(level, inference)
-        kept = {"Effect of": row_labels.row_names(self.labels), "Estimate": frame["estimate"],
+        kept = {"Effect of": row_labels.row_names(self.label_columns.frame), "Estimate": frame["estimate"],
                 "Standard error": frame["std_error"], f"{level:.0%} from": frame["conf_low"],
                 "to": frame["conf_high"], "p": frame["p_value"], "df": frame["df"],
                 "Exposed clusters": frame["clusters_exposed"], "Comparison clusters": frame["clusters_comparison"],
@@ -67,5 +68,5 @@ class Named(ABC):
         options: those of `ek.plot.event_study` or `ek.plot.estimates`, such as `ax=`.
         """
         figures = import_module("evalkit.figures")  # they stand above and are asked for by name
-        by_time = "event_time" in self.labels and self.labels["event_time"].nunique() > 1
+        by_time = "event_time" in self.label_columns and len(set(self.label_columns["event_time"])) > 1
         return (figures.event_study if by_time else figures.estimates)(self, **options)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from itertools import takewhile
 
 import numpy as np
-import pandas as pd
 
 from evalkit.errors import EvalkitError
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.labelled import Labels
 from evalkit.inference.replicates import Refits, StackedCells, StackedRefits, stacked_arms
 from evalkit.inference.sources import stacked
 
@@ -37,7 +37,7 @@ def stack(*given: Estimate | Iterable[Estimate]) -> Estimate:
     makes = tuple(e.cells for e in estimates if e.cells is not None)
     return Estimate(
         np.concatenate(values), np.concatenate(shares),
-        pd.concat([e.labels for e in estimates], ignore_index=True), stacked([e.value_influence for e in estimates]),
+        Labels.joined([e.label_columns for e in estimates]).unread, stacked([e.value_influence for e in estimates]),
         stacked(masses) if len(masses) == len(estimates) else None,
         stacked_arms(arms) if len(arms) == len(estimates) else None,
         StackedRefits(refits, values, shares) if joint else None,

@@ -306,9 +306,9 @@ def _sizes(study: Study) -> np.ndarray:
 
 
 def _last_event(rows: Estimate | None) -> float | None:
-    if rows is None or "event_time" not in rows.labels:
+    if rows is None or "event_time" not in rows.label_columns:
         return None
-    there = rows.labels["event_time"].to_numpy()[(rows.mass > 0) & ~np.isnan(rows.value)]
+    there = rows.label_columns["event_time"][(rows.mass > 0) & ~np.isnan(rows.value)]
     return float(there.max()) if len(there) and np.isfinite(there.max()) else None
 
 

@@ -30,6 +30,7 @@ from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.designs.threads import one_thread
 from evalkit.errors import EvalkitError
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.labelled import Labels
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import DenseSource, GroupSource, Influence, Source
 from evalkit.inference.stacking import stack
@@ -294,13 +295,13 @@ class Weighing:
         clusters, totals = self.model.totals()
         return GroupSource(table, np.nan_to_num(totals), self.sums.level, clusters, units)
 
-    def estimate(self, labels: pd.DataFrame, on_mass: Influence) -> Estimate:
+    def estimate(self, labels: Labels, on_mass: Influence) -> Estimate:
         """The rows as an Estimate, under `labels` and with influence on their masses; `NoCovarianceError` where there
         is nothing to weigh them by."""
         model, level = self.model, self.sums.level
         told = np.minimum(model.weight, 1.0)
         return Estimate(
-            value=model.value.copy(), mass=self.mass * told, labels=labels.assign(weights=LEAST_NOISE),
+            value=model.value.copy(), mass=self.mass * told, labels=labels.assign(weights=LEAST_NOISE).unread,
             value_influence=Influence(((self.source(), sparse.eye_array(len(told), format="csr")),), level),
             mass_influence=on_mass, arms=self.arms, replicate=self.replicates, cells=CellsUsed(self),
             working=model.vcov(),
@@ -378,7 +379,7 @@ class CellsUsed:
 
 def unweighted(published: Estimate, why: str | np.ndarray) -> Estimate:
     """An estimate of equal weights that says so, and why they are not of least noise."""
-    return replace(published, labels=published.labels.assign(weights=why))
+    return published.with_labels(weights=why)
 
 
 def beside(found: Estimate, published: Estimate, order: np.ndarray) -> Estimate:
@@ -387,4 +388,4 @@ def beside(found: Estimate, published: Estimate, order: np.ndarray) -> Estimate:
     working = np.zeros((len(order), len(order)))
     assert found.working is not None
     working[at[:, None], at] = np.nan_to_num(found.working)
-    return replace(stack(replace(found, working=None), published).select(order), working=working)
+    return stack(found.with_fields(working=None), published).select(order).with_fields(working=working)

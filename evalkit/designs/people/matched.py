@@ -162,7 +162,7 @@ class MatchedComparison(estimating.AmongPeople):
         seen = effect.observed(whole, y)
         asked = self._asked(study, component, seen)
         est = self._assemble(study, (whole, seen), y, asked, level)
-        est = replace(est, labels=est.labels.assign(doubt=self._doubt(est, seen, y, asked)))
+        est = est.with_labels(doubt=self._doubt(est, seen, y, asked))
         if level is None and asked.errors == HC1 and int(seen.used.sum()) <= FEW_PEOPLE:
             level, _ = study.paths.inference_level(component)  # each person alone
             est = replace(est, arms=estimating.arms(seen.used, people, study, level))

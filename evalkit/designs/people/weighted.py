@@ -184,7 +184,7 @@ class WeightedComparison(estimating.AmongPeople):
             groups = None if clusters is None else clusters[people.rows]
             p_value, doubt = score_doubt(people, self.estimand, self._scores, groups)
             linear = _SAVED if self.method == "entropy" and doubt else ""
-            est = replace(est, labels=est.labels.assign(score_p=p_value, doubt=doubt + linear))
+            est = est.with_labels(score_p=p_value, doubt=doubt + linear)
         if level is None or clusters is None or np.isnan(value):
             return est
         plain = replace(self, folds=1) if self.method == "aipw" else self

@@ -84,7 +84,7 @@ class Imputation(Parameters):
                 "periods in which nothing was on, and others that are off at the same time."
             )
         found = fitted.components.select(mine)
-        return replace(found, labels=found.labels.assign(additivity_p=fitted.additivity.p_value))
+        return found.with_labels(additivity_p=fitted.additivity.p_value)
 
     def total(self, study: StudyLike, level: str | None = None) -> Estimate:
         """The programme's average effect on an exposed unit in a period; then that of every exposure path.

@@ -143,11 +143,11 @@ class JointEventStudy(Shape, Parameters):
         """Event-time effects of `component`, from the regression on all of them."""
         study = study.weighing(self.outcome)
         whole = self.fit(study, self._level(study.paths, component))
-        mine = np.flatnonzero(whole.labels["component"].to_numpy() == component)
+        mine = np.flatnonzero(whole.label_columns["component"] == component)
         if not len(mine):
             raise NotIdentifiedError(f"{component!r} is never on, or on throughout, wherever it could be compared.")
         found = whole.select(mine)
-        cohorts = self.saturated and (found.labels["estimand"] != INTERACTION).all()
+        cohorts = self.saturated and (found.label_columns["estimand"] != INTERACTION).all()
         found = found.aggregate("event_time") if cohorts else found
         if self.weights == "equal":
             return found

@@ -53,7 +53,7 @@ def joint_least_noise(
 ) -> Estimate:
     """Rows of `published`, by event time, with weights of least noise from the start on. A row that keeps equal weights
     says why in the label `weights`."""
-    paths, events = study.paths, published.labels["event_time"].to_numpy()
+    paths, events = study.paths, published.label_columns["event_time"]
     rows = np.flatnonzero(events >= 0)
     columns, k = make_columns(paths, Shape()), paths.index(component)
     own = columns.component == k
@@ -68,7 +68,9 @@ def joint_least_noise(
         return unweighted(published, UNTOLD)
     part = published.select(rows)
     assert part.mass_influence is not None
-    found = made.estimate(part.labels.assign(reason=np.where(told, "", part.labels["reason"])), part.mass_influence)
+    found = made.estimate(
+        part.label_columns.assign(reason=np.where(told, "", part.label_columns["reason"])), part.mass_influence
+    )
     rest = np.setdiff1d(np.arange(len(events)), rows[told])
     if not len(rest):
         return found

@@ -227,7 +227,7 @@ class DifferenceInDifferences(Parameters):
         else:
             found = adjusted_estimate(plan, read_covariates(study, windows.before), sums, self.adjust, naming)
         neither = states.reach & ~(states.off[:, 0] & (states.on[:, 1] | states.off[:, 1]))
-        return replace(found, labels=found.labels.assign(units_outside=int(paths.people[neither[paths.path]].sum())))
+        return found.with_labels(units_outside=int(paths.people[neither[paths.path]].sum()))
 
 
 def _states(paths: Paths, component: str, windows: Windows, rules: Rules) -> ExposureStates:

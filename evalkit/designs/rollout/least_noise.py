@@ -51,7 +51,7 @@ def least_noise_estimate(
     if not len(rest):
         return found
     published = assemble(contrast, naming, rest)
-    later = published.labels["event_time"].to_numpy() >= 0
+    later = published.label_columns["event_time"] >= 0
     return beside(found, unweighted(published, np.where(later, AGAIN, EQUAL)), np.argsort(np.concatenate([own, rest])))
 
 
@@ -76,10 +76,12 @@ def _by_model(contrast: Contrast, states: ExposureStates, rules: Rules, rows: np
     """Some rows of a contrast by the untreated model; `NoCovarianceError` where nothing gives a covariance."""
     made = weighing_of(contrast, states, rules)
     frame = labels(contrast, naming, rows)
-    frame["reason"] = np.where(np.isnan(made.model.value) & (made.mass > 0), UNTOLD, frame["reason"])
-    frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * np.minimum(made.model.weight, 1.0)
+    frame = frame.assign(
+        reason=np.where(np.isnan(made.model.value) & (made.mass > 0), UNTOLD, frame["reason"]),
+        share_left_out=1.0 - (1.0 - frame["share_left_out"]) * np.minimum(made.model.weight, 1.0),
+    )
     if columns_of(contrast, states, rules).shared:
-        frame["assumption"] = BOTH
+        frame = frame.assign(assumption=BOTH)
     return made.estimate(frame, on_mass(source_of(contrast, rows), len(rows), made.sums.level))
 
 

@@ -160,4 +160,4 @@ def _read(design: StaggeredRollout, study: View, component: str, estimand: str) 
         raise NotIdentifiedError(
             f"{component!r} is never switched off after a period with it beside a place that can be compared."
         ) from None
-    return replace(found, labels=found.labels.assign(estimand=estimand))
+    return found.with_labels(estimand=estimand)

@@ -14,6 +14,7 @@ from evalkit.designs.rollout.contrast import Block, Contrast, ratio
 from evalkit.designs.rollout.readers import Side, adopting, read_at, serving
 from evalkit.designs.rollout.sums import Sums, add_by
 from evalkit.inference.estimate import Estimate
+from evalkit.inference.labelled import Labels
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import GroupSource, Influence, PathSource, Rows, Source
 from evalkit.study.paths import Paths
@@ -38,33 +39,46 @@ class Naming:
     nobody: str = NO_MATCH
 
 
-def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> pd.DataFrame:
+def labels(contrast: Contrast, naming: Naming, rows: np.ndarray) -> Labels:
     """One row of words and counts for each (cohort, period)."""
     paths, plan = contrast.paths, contrast.plan
     line, t = np.divmod(rows, contrast.n_periods)
     cohort = contrast.cohorts[line]
-    heads = contrast.once("heads", lambda: count_heads(contrast))
-    used, seen, missing, matches, stay_exposed, stay_comparison = (x.ravel()[rows] for x in heads)
     mass, left_out = contrast.mass.ravel()[rows], contrast.left_out.ravel()[rows]
-    outside = {}
+    outside: dict[str, int] = {}
     if plan.without_base:
         outside["units_exposed_throughout"] = contrast.reader.people(np.array(plan.without_base))
     if paths.weights is not None and (paths.weights == 0).any():
         outside["units_without_weight"] = int(paths.people[paths.weights == 0].sum())
-    unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
-    why = [mass > 0, seen + missing == 0, seen == 0, contrast.without_base.ravel()[rows] == seen]
-    return pd.DataFrame({
+    heads = partial(_heads, contrast, rows)
+    return Labels(len(rows), {
         "component": naming.component, "outcome": naming.outcome, "cohort": paths.periods[cohort],
         "period": paths.periods[t], "event_time": t - cohort, "estimand": naming.estimand,
         "population": naming.population, "outcome_unit": naming.outcome_unit, "assumption": naming.assumption,
         "inference_level": contrast.reader.sums.level,
-        "units_exposed": whole(used), "units_comparison": whole(matches),
-        "units_left_out": whole(seen - used), "units_not_seen": whole(missing), **outside,
-        "stay_exposed": stay_exposed, "stay_comparison": stay_comparison,
+        "units_exposed": lambda: whole(heads()[0]), "units_comparison": lambda: whole(heads()[3]),
+        "units_left_out": lambda: whole(heads()[1] - heads()[0]),
+        "units_not_seen": lambda: whole(heads()[2]), **outside,
+        "stay_exposed": lambda: heads()[4], "stay_comparison": lambda: heads()[5],
         "share_left_out": np.divide(left_out, mass + left_out, out=np.zeros(len(rows)), where=mass + left_out > 0),
-        "mass": mass,
-        "reason": np.select(why, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), naming.nobody),
+        "mass": mass, "reason": _reasons(contrast, naming, rows, mass),
     })  # fmt: skip
+
+
+def _heads(contrast: Contrast, rows: np.ndarray) -> list[np.ndarray]:
+    """What `count_heads` counts, at some rows."""
+    return [x.ravel()[rows] for x in contrast.once("heads", lambda: count_heads(contrast))]
+
+
+def _reasons(contrast: Contrast, naming: Naming, rows: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """(k,) why a row has no number."""
+    told = mass > 0
+    if told.all():
+        return np.full(len(rows), "", dtype=object)
+    _, seen, missing, *_ = _heads(contrast, rows)
+    unseen = NOT_SEEN if contrast.reader.sums.usable is None else NO_COVARIATES
+    why = [told, seen + missing == 0, seen == 0, contrast.without_base.ravel()[rows] == seen]
+    return np.select(why, np.array(["", NO_WEIGHT, unseen, NO_BASE], dtype=object), naming.nobody)
 
 
 def whole(heads: np.ndarray) -> np.ndarray:
@@ -222,14 +236,14 @@ def estimate_of(
     contrast: Contrast,
     rows: np.ndarray,
     value: np.ndarray,
-    table: pd.DataFrame,
+    table: Labels,
     source: Source,
     replicate: Callable[[], Replicates],
 ) -> Estimate:
     """An Estimate of `rows`; source: influence on their values, then on their masses, which are in the table."""
     k, level = len(rows), contrast.reader.sums.level
     return Estimate(
-        value=value, mass=table["mass"].to_numpy(copy=True), labels=table,
+        value=value, mass=table["mass"].copy(), labels=table.unread,
         value_influence=Influence(((source, sparse.eye_array(2 * k, k, format="csr")),), level),
         mass_influence=on_mass(source, k, level),
         arms=arms(contrast, rows), replicate=replicate, cells=partial(cell_weights, contrast, rows),

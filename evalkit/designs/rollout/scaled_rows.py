@@ -294,10 +294,12 @@ class ScaledRows:
         """The rows as an Estimate. Where everybody is a cluster and shares a level there are no refits."""
         k, level = len(self.rows), self.sums.level
         frame = labels(self.contrast, naming, self.rows)
-        frame["reason"] = np.where(np.isnan(self.value) & (frame["mass"] > 0), UNTOLD, frame["reason"])
-        frame["share_left_out"] = 1.0 - (1.0 - frame["share_left_out"]) * np.minimum(self.told, 1.0)
+        frame = frame.assign(
+            reason=np.where(np.isnan(self.value) & (frame["mass"] > 0), UNTOLD, frame["reason"]),
+            share_left_out=1.0 - (1.0 - frame["share_left_out"]) * np.minimum(self.told, 1.0),
+        )
         return Estimate(
-            value=self.value.copy(), mass=self.mass, labels=frame,
+            value=self.value.copy(), mass=self.mass, labels=frame.unread,
             value_influence=Influence(((self.source(), sparse.eye_array(k, format="csr")),), level),
             mass_influence=on_mass(source_of(self.contrast, self.rows), k, level),
             arms=arms(self.contrast, self.rows), replicate=None if self.groups.lone else partial(_replicates, self),

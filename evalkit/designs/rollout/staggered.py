@@ -230,7 +230,7 @@ def named(split: Arrivals, found: Estimate) -> Estimate:
     """An estimate that was read on split paths, with cells that name those of the study."""
     if found.cells is None or split.kind is None:
         return found
-    return replace(found, cells=partial(_named_cells, split, found.cells))
+    return found.with_fields(cells=partial(_named_cells, split, found.cells))
 
 
 def _named_cells(

@@ -158,7 +158,7 @@ def _pieces(parts: Decomposition) -> Iterator[Piece]:
 def _contrast(parts: Decomposition, matrix: np.ndarray, names: Sequence[str]) -> Estimate:
     made = parts.stacked.contrast(matrix, name="attribution")
     words = {"component": list(names), "estimand": "sum over people periods", "population": "as the piece says"}
-    return replace(made, labels=made.labels.assign(**words))
+    return made.with_labels(**words)
 
 
 def _numbers(parts: Decomposition, matrix: np.ndarray, estimate: Estimate) -> pd.DataFrame:

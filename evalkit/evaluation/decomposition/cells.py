@@ -21,7 +21,6 @@ from evalkit.evaluation.bundles import together
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.ladder import Run, Window
 from evalkit.inference import Estimate
-from evalkit.inference.labels import common
 from evalkit.inference.replicates import Averaging, Refits, Replicates
 from evalkit.show.words import join_words
 from evalkit.study import Outcome
@@ -70,7 +69,7 @@ class Claim:
             replicate=part.replicate.then(partial(_shared, share=own)) if isinstance(part.replicate, Refits) else None,
             mass_influence=None if part.mass_influence is None else part.mass_influence.map(np.diag(own)),
         )  # fmt: skip
-        labels = common(part.labels, member[:, 0]).drop(columns=["cohort", "period", "event_time"], errors="ignore")
+        labels = part.label_columns.common([np.arange(len(keep))], {"cohort", "period", "event_time"})
         return scaled.apply(Averaging(member, by_mass=True, total_mass=True), labels), float(mass.sum())
 
 
@@ -79,9 +78,9 @@ def claim_of(
 ) -> Claim | None:
     """The claim behind a headline that gave a number, over the cells (P, T) of `where`; None where it has none."""
     rows, paths = run.rows, study.paths
-    if rows is None or run.answer is None or ("event_time" not in rows.labels and paths.n_periods > 1):
+    if rows is None or run.answer is None or ("event_time" not in rows.label_columns and paths.n_periods > 1):
         return None
-    events = rows.labels["event_time"].to_numpy() if paths.n_periods > 1 else np.zeros(len(rows), dtype=int)
+    events = rows.label_columns["event_time"] if paths.n_periods > 1 else np.zeros(len(rows), dtype=int)
     if rows.cells is not None:  # adopters' cells from the weights of a plan
         frame = rows.weights(adopters=True)
         row, path = (frame[c].to_numpy(dtype=int) for c in ("row", "path"))
@@ -90,7 +89,7 @@ def claim_of(
     else:  # of a regression every cell with an event time that it gives an effect for; of people seen once all with it
         state = paths.state[:, :, paths.index(name)]
         age = np.where(state > 0, spell_ages(state > 0, state == OFF)[1] if paths.n_periods > 1 else 0, -1)
-        seen = people_periods(paths, np.isfinite(study.values(str(rows.labels["outcome"].iloc[0]))))
+        seen = people_periods(paths, np.isfinite(study.values(str(rows.label_columns["outcome"][0]))))
         at = {int(e): i for i, e in enumerate(events)}
         path, period = np.nonzero((age >= 0) & (seen > 0))
         row = np.array([at.get(int(e), -1) for e in age[path, period]], dtype=int)

@@ -22,7 +22,6 @@ from evalkit.designs.rollout.sums import Sums
 from evalkit.evaluation.ladder import Choices, Window
 from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
-from evalkit.inference.labels import common
 from evalkit.inference.replicates import Averaging
 from evalkit.show.words import count_words
 from evalkit.study import Outcome, Study
@@ -122,16 +121,16 @@ def _estimate(study: Study, outcome: Outcome, pair: Pair, window: Window, width:
     reader = Within(Sums.of_outcome(split.paths, level, study.values(outcome)))
     naming = Naming(pair.a, outcome.column, outcome.unit, "adopters with a match")
     sides = [named(split, assemble(Contrast(plan, reader), naming)) for plan in (pair.on, pair.off)]
-    times = [e.labels["event_time"].to_numpy()[np.isfinite(e.value)] for e in sides]
+    times = [e.label_columns["event_time"][np.isfinite(e.value)] for e in sides]
     both = np.intersect1d(*times)
     if not len(both):
         return None
     means = []
     for side in sides:  # event times alike, cohorts by their adopters
-        keep = np.isin(side.labels["event_time"].to_numpy(), both) & np.isfinite(side.value)
+        keep = np.isin(side.label_columns["event_time"], both) & np.isfinite(side.value)
         by_event = side.select(np.flatnonzero(keep)).aggregate("event_time")
         member = np.ones((len(by_event), 1), dtype=bool)
-        labels = common(by_event.labels, member[:, 0]).drop(columns=["event_time"], errors="ignore")
+        labels = by_event.label_columns.common([np.arange(len(by_event))], {"event_time"})
         means.append(by_event.apply(Averaging(member, by_mass=False, total_mass=True), labels))
     return stack(*means).contrast([1.0, -1.0], name=f"effect of {pair.a} with {pair.b} on less with {pair.b} off")
 
