@@ -30,7 +30,7 @@ class Labels:
     ) -> None:
         """of: those that columns may still be read from."""
         self.rows = rows
-        self.index = pd.RangeIndex(rows)
+        self.index: pd.Index | range = range(rows)
         self._columns: dict[str, Any] = dict(columns)
         self._depth: int = 1 + max((x._depth for x in of), default=0)
         if self._depth > _DEEPEST:
@@ -139,7 +139,8 @@ class Labels:
 
     def _common(self, groups: Groups, column: str) -> Column:
         if column in _HEADS:
-            counts = pd.Series(self[column]).to_numpy(dtype=float, na_value=np.nan)
+            counts = self[column]
+            counts = counts if counts.dtype.kind in "iuf" else pd.Series(counts).to_numpy(dtype=float, na_value=np.nan)
             one = column == "units_comparison" or "cohort" not in self
             return heads(counts, groups, np.zeros(self.rows, dtype=int) if one else pd.factorize(self["cohort"])[0])
         values = self.read(column)
