@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from evalkit.checks.headline import CheckResult, excludes_zero, first_row, moved, numbers
 from evalkit.checks.matched import Rollout, matched
 from evalkit.checks.noise import Noise, residuals
 from evalkit.designs.protocol import StudyLike
-from evalkit.designs.rollout.sums import over_base
 from evalkit.designs.rollout.triple import TripleDifference
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import critical
@@ -73,15 +73,15 @@ class Independence:
         return tuple(s for s in self.asked if s.p * len(self.asked) < ALPHA and s.variance > 0)
 
 
-def independence(study: StudyLike, component: str, design: Rollout, one: Estimate) -> Independence | None:
-    """What the answer `one` of a design owes to each cluster; None where that cannot be read from its weights, or where
-    there are more than 400 clusters."""
+def independence(study: StudyLike, component: str, design: Rollout, cells: pd.DataFrame | None) -> Independence | None:
+    """What an answer of a design, given as the cells that it is a sum of (`over_base`), owes to each cluster; None
+    where it is no such sum, or where there are more than 400 clusters."""
     paths, name = study.paths, study.paths.inference_level(component)[0]
-    if one.cells is None or len(paths.levels[name].names) > MOST:
+    if cells is None or len(paths.levels[name].names) > MOST:
         return None
     found = matched(design, study, component)
     series, clusters = found.series, found.clusters
-    weights = _weights(one, paths, component, clusters, isinstance(design, TripleDifference))
+    weights = _weights(cells, paths, component, clusters, isinstance(design, TripleDifference))
     r, free, _ = residuals(series, *found.before)
     size = np.where(free, series.size[:, None], 0.0).T
     mass = series.by_cluster(size).T
@@ -96,11 +96,9 @@ def independence(study: StudyLike, component: str, design: Rollout, one: Estimat
     return Independence(paths.levels[name].names[clusters], variance, weights, noise, own, mass > 0, groups)
 
 
-def _weights(one: Estimate, paths: Paths, component: str, clusters: np.ndarray, eligible: bool) -> np.ndarray:
+def _weights(cells: pd.DataFrame, paths: Paths, component: str, clusters: np.ndarray, eligible: bool) -> np.ndarray:
     """(Q, T) weights of one number on the means of each cluster in each period, the base against the period. eligible:
     of cells whom the component can reach only, where those whom it cannot are taken off."""
-    assert one.cells is not None
-    cells = over_base(one.cells(), paths.periods)
     if eligible:
         cells = cells[paths.reach[cells["path"].to_numpy(), paths.index(component)]]
     names = paths.levels[paths.inference_level(component)[0]].names[clusters]

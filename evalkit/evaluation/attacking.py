@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
+import pandas as pd
 
 from evalkit import checks
 from evalkit.checks import CheckResult
@@ -25,6 +26,7 @@ from evalkit.designs.rollout.plan import exposure_states
 from evalkit.designs.rollout.scaled import ScaledRollout
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.starts import NEVER, begins_again
+from evalkit.designs.rollout.sums import over_base
 from evalkit.designs.rollout.triple import EffectGap, TripleDifference
 from evalkit.designs.trials.randomised import RandomisedComparison
 from evalkit.errors import NotIdentifiedError
@@ -86,15 +88,20 @@ class Target:
         return drift_beside(self.study, self.component, self.design, self.rows, self.one, w.lag, w.until)
 
     @cached_property
+    def cells(self) -> pd.DataFrame | None:
+        """The cells that the answer is a sum of, as `over_base` gives them; None where it is no such sum."""
+        return None if self.one.cells is None else over_base(self.one.cells(), self.study.paths.periods)
+
+    @cached_property
     def independence(self) -> Independence | None:
         """What the answer owes to each place; None where that cannot be told."""
         assert isinstance(self.design, (StaggeredRollout, TripleDifference))
-        return independence(self.study, self.component, self.design, self.one)
+        return independence(self.study, self.component, self.design, self.cells)
 
     @cached_property
     def growth(self) -> Estimate | None:
         """What the growth of other components puts into the answer; None where there is none."""
-        return growth_of_others(self.study, self.one, self.component, getattr(self.design, "outcome", None))
+        return growth_of_others(self.study, self.one, self.component, getattr(self.design, "outcome", None), self.cells)
 
 
 def falsify(target: Target) -> tuple[CheckResult, ...]:

@@ -13,6 +13,7 @@ from evalkit import checks
 from evalkit.checks.independence import STARTS, Independence, counted_by, independence
 from evalkit.checks.noise import Noise
 from evalkit.designs.rollout.staggered import StaggeredRollout
+from evalkit.designs.rollout.sums import over_base
 from evalkit.inference import Estimate
 
 DESIGN = StaggeredRollout(base_window=6)
@@ -41,7 +42,7 @@ def study(shared: float = 0.0, regions: bool = False, big: int = 1, effect: floa
 
 def answer(of: ek.Study) -> tuple[Independence, Estimate]:
     one = DESIGN(of, "a").over(0, 3)
-    found = independence(of, "a", DESIGN, one)
+    found = independence(of, "a", DESIGN, over_base(one.weights(), of.paths.periods))
     assert found is not None
     return found, one
 

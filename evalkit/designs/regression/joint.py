@@ -360,20 +360,23 @@ class JointCombination:
         return found.estimate(labels)
 
 
-def growth_of_others(study: StudyLike, one: Estimate, component: str, outcome: str | None = None) -> Estimate | None:
+def growth_of_others(
+    study: StudyLike, one: Estimate, component: str, outcome: str | None = None, cells: pd.DataFrame | None = None
+) -> Estimate | None:
     """The part of `one`, a single weighted sum of cells, that other components' event times make up.
 
     The answer is sum of w (Y at t - mean Y over its base); put the event-time effects of the other components
     (from one regression on all, as in `JointEventStudy`) for Y. Comparing alike places (`others="same"`) takes
     out levels of others, not their growth where they began at different times. One row in the outcome's unit,
     clustered as `one` is; NaN with its reason where the regression does not identify the sum. None where every
-    other component is of the same age on both sides, or off."""
+    other component is of the same age on both sides, or off. cells: those of `one` as `over_base` gives them, where
+    somebody has them."""
     labels = pd.DataFrame({"component": [component], "estimand": [GROWTH], "reason": [""]})
     unknown = np.zeros((1, 1))
     if one.cells is None:
         return Estimate.from_influence([np.nan], unknown, labels.assign(reason=CELLLESS))
     panel = joint_panel(study, outcome, Shape())
-    paths, flat = study.paths, over_base(one.weights(), study.paths.periods)
+    paths, flat = study.paths, over_base(one.weights(), study.paths.periods) if cells is None else cells
     at = flat["path"].to_numpy() * paths.n_periods + flat["at"].to_numpy()
     often = np.bincount(at, weights=flat["weight"], minlength=paths.n_paths * paths.n_periods)
     lift = np.asarray(panel.columns.matrix.T @ often)  # `often`: (P T,) each path and period with its signed weight
