@@ -8,6 +8,7 @@ same to the bit: random steps go by a component's own seed.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
@@ -17,10 +18,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import fields
 from itertools import count, repeat
 from multiprocessing import get_context
-from typing import Any, Protocol, TypeVar
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
@@ -36,7 +39,7 @@ _Task = TypeVar("_Task", contravariant=True)
 _Made = TypeVar("_Made", covariant=True)
 
 
-_Sent = tuple[bytes, list[Warning]]
+_Sent = tuple[BinaryIO, list[Warning]]
 _INHERITED: dict[int, tuple[Callable[[int], Any], Shares]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
 _OFTEN = 0.5  # seconds between two looks at whether the caller is still there
@@ -57,8 +60,10 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     database = work.study.paths.spread is not None  # a fork has none of its threads
     if (forks := min(1 if database else forks_asked(), len(tasks))) > 1:
         here, there = (say, _silent) if heard_here() else (_silent, say)
-        made = in_forks(lambda i: _made(work, tasks[i : i + 1], there), len(tasks), forks)
-        return _together(((range(i, i + 1), sent) for i, sent in made), work.study, tasks, here)
+        with ExitStack() as opened:
+            out = [opened.enter_context(_shared_file()) for _ in tasks]
+            made = in_forks(lambda i: _made(work, tasks[i : i + 1], out[i], there), len(tasks), forks)
+            return _together(((range(i, i + 1), (out[i], said)) for i, said in made), work.study, tasks, here)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
         began = time.process_time()
@@ -75,7 +80,7 @@ def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[tuple
     works with as they begin, and keeps what is shared. `EvalkitError` where one is ended from outside."""
     _INHERITED[key := next(_KEYS)] = make, Shares(n, forks := min(forks, n))
     try:
-        with ProcessPoolExecutor(forks, get_context("fork"), _end_with, (os.getpid(),)) as pool:
+        with ProcessPoolExecutor(forks, get_context("fork"), _begin, (os.getpid(),)) as pool:
             try:
                 yield from pool.map(_inherited, repeat(key, n))
             except BaseException:  # Ctrl-C among them: the pool would wait for all that it has begun
@@ -111,8 +116,16 @@ class Shares:
             return int(end[longest])
 
 
-def _end_with(caller: int) -> None:
-    """Leave no fork behind, waiting for work, where the process that began it is ended from outside."""
+def _shared_file() -> BinaryIO:
+    """A file without a name that forks write what they found into, and the caller reads: through a pipe it is copied
+    three times more. In memory where the system has such."""
+    return os.fdopen(os.memfd_create("found"), "w+b") if hasattr(os, "memfd_create") else TemporaryFile()
+
+
+def _begin(caller: int) -> None:
+    """Leave no fork behind, waiting for work, where the process that began it is ended from outside; and let nobody
+    collect what it began with, which would copy all of it."""
+    gc.freeze()
 
     def watch() -> None:
         while os.getppid() == caller:
@@ -141,16 +154,19 @@ def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable
     sent = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
     shares = [range(i, len(tasks), n) for i in range(n)]
     made = Parallel()(delayed(_loaded)(sent, [tasks[i] for i in share]) for share in shares)
-    return _together(zip(shares, made, strict=True), work.study, tasks, say)
+    read = ((io.BytesIO(found), said) for found, said in made)
+    return _together(zip(shares, read, strict=True), work.study, tasks, say)
 
 
 def _together(
     sent: Iterable[tuple[range, _Sent]], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
 ) -> list[Any]:
     found, heard, held = dict[int, Any](), dict[int, list[Warning]](), _held(study)
-    for share, (made, said) in sent:
+    for share, (source, said) in sent:
         heard[share.start] = said
-        found |= zip(share, _Received(io.BytesIO(made), held).load(), strict=True)
+        with source:
+            source.seek(0)
+            found |= zip(share, _Received(source, held).load(), strict=True)
     for words in (w for _, said in sorted(heard.items()) for w in said):
         warnings.warn(words, stacklevel=2)
     for task in tasks:
@@ -158,30 +174,29 @@ def _together(
     return [found[i] for i in range(len(tasks))]
 
 
-def _loaded(sent: bytes, tasks: Sequence[object]) -> _Sent:
-    return _made(pickle.loads(sent), tasks)  # noqa: S301 (the caller's own)
+def _loaded(sent: bytes, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
+    out = io.BytesIO()
+    said = _made(pickle.loads(sent), tasks, out)  # noqa: S301 (the caller's own)
+    return out.getvalue(), said
 
 
 def _silent(task: object) -> None:
     """Say nothing of it."""
 
 
-def _made(work: Worker[Any, Any], tasks: Sequence[_Task], say: Callable[[_Task], None] = _silent) -> _Sent:
-    """What a process sends back: what it found, without what the caller has, and the warnings that it gave."""
+def _made(
+    work: Worker[Any, Any], tasks: Sequence[_Task], out: BinaryIO, say: Callable[[_Task], None] = _silent
+) -> list[Warning]:
+    """Write what a process found into `out`, without what the caller has; the warnings that it gave."""
     found = []
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
         for task in tasks:
             say(task)
             found.append(work(task))
-    return _packed(found, _held(work.study)), [w.message for w in said if isinstance(w.message, Warning)]
-
-
-def _packed(found: object, held: dict[str, object]) -> bytes:
-    """What was found, without what is held."""
-    out = io.BytesIO()
-    _Packer(out, held).dump(found)
-    return out.getvalue()
+    _Packer(out, _held(work.study)).dump(found)
+    out.flush()
+    return [w.message for w in said if isinstance(w.message, Warning)]
 
 
 def _held(study: Study) -> dict[str, object]:
@@ -199,7 +214,7 @@ def _held(study: Study) -> dict[str, object]:
 
 
 class _Packer(pickle.Pickler):
-    def __init__(self, out: io.BytesIO, held: dict[str, object]) -> None:
+    def __init__(self, out: BinaryIO, held: dict[str, object]) -> None:
         super().__init__(out, pickle.HIGHEST_PROTOCOL)
         self._held = held
         self._names = {id(x): name for name, x in held.items()}
@@ -209,7 +224,7 @@ class _Packer(pickle.Pickler):
 
 
 class _Received(pickle.Unpickler):
-    def __init__(self, source: io.BytesIO, held: dict[str, object]) -> None:
+    def __init__(self, source: BinaryIO, held: dict[str, object]) -> None:
         super().__init__(source)
         self._held = held
 
