@@ -16,11 +16,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import fields
-from itertools import count, repeat
+from itertools import count
 from multiprocessing import get_context
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -76,13 +76,14 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
 
 
 def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[tuple[int, _Made]]:
-    """What `make` gives for each of 0 to n - 1, with its number, in the order in which forks begin them. It has what it
-    works with as they begin, and keeps what is shared. `EvalkitError` where one is ended from outside."""
+    """What `make` gives for each of 0 to n - 1, with its number, as soon as it is there. It has what it works with as
+    forks begin, and keeps what is shared. `EvalkitError` where one is ended from outside."""
     _INHERITED[key := next(_KEYS)] = make, Shares(n, forks := min(forks, n))
     try:
         with ProcessPoolExecutor(forks, get_context("fork"), _begin, (os.getpid(),)) as pool:
             try:
-                yield from pool.map(_inherited, repeat(key, n))
+                for done in as_completed([pool.submit(_inherited, key) for _ in range(n)]):
+                    yield done.result()
             except BaseException:  # Ctrl-C among them: the pool would wait for all that it has begun
                 for fork in list((pool._processes or {}).values()):
                     fork.kill()
