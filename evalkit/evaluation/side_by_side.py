@@ -1,7 +1,7 @@
 """Components side by side, in forks or processes of joblib, as `joblib.parallel_config` of the caller says.
 
 With no configuration they are evaluated one after another, here. "multiprocessing" is forks of this process: they begin
-with all that it holds, and take one after another; where the system does not fork, nothing is sent anywhere. Of other
+with all that it holds, and take neighbours; where the system does not fork, nothing is sent anywhere. Of other
 processes the first component is evaluated here, which tells whether the rest is worth their start. Findings are the
 same to the bit: random steps go by a component's own seed.
 """
@@ -37,7 +37,7 @@ _Made = TypeVar("_Made", covariant=True)
 
 
 _Sent = tuple[bytes, list[Warning]]
-_INHERITED: dict[int, Callable[[int], Any]] = {}  # what forks that begin now make, each call its own
+_INHERITED: dict[int, tuple[Callable[[int], Any], Shares]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
 _OFTEN = 0.5  # seconds between two looks at whether the caller is still there
 
@@ -58,7 +58,7 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     if (forks := min(1 if database else forks_asked(), len(tasks))) > 1:
         here, there = (say, _silent) if heard_here() else (_silent, say)
         made = in_forks(lambda i: _made(work, tasks[i : i + 1], there), len(tasks), forks)
-        return _together(made, [range(i, i + 1) for i in range(len(tasks))], work.study, tasks, here)
+        return _together(((range(i, i + 1), sent) for i, sent in made), work.study, tasks, here)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
         began = time.process_time()
@@ -70,14 +70,14 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     return found
 
 
-def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made]:
-    """What `make` gives for 0 to n - 1, in this order, the next for each fork that is free. It has what it works with
-    as it begins, and keeps what is shared. `EvalkitError` where one is ended from outside."""
-    _INHERITED[key := next(_KEYS)] = make
+def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[tuple[int, _Made]]:
+    """What `make` gives for each of 0 to n - 1, with its number, in the order in which forks begin them. It has what it
+    works with as they begin, and keeps what is shared. `EvalkitError` where one is ended from outside."""
+    _INHERITED[key := next(_KEYS)] = make, Shares(n, forks := min(forks, n))
     try:
-        with ProcessPoolExecutor(min(forks, n), get_context("fork"), _end_with, (os.getpid(),)) as pool:
+        with ProcessPoolExecutor(forks, get_context("fork"), _end_with, (os.getpid(),)) as pool:
             try:
-                yield from pool.map(_inherited, repeat(key), range(n))
+                yield from pool.map(_inherited, repeat(key, n))
             except BaseException:  # Ctrl-C among them: the pool would wait for all that it has begun
                 for fork in list((pool._processes or {}).values()):
                     fork.kill()
@@ -87,6 +87,28 @@ def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[_Made
         raise EvalkitError(ended) from broken
     finally:
         del _INHERITED[key]
+
+
+class Shares:
+    """Which of n tasks a fork takes next: of a run of neighbours, so that what is kept with one is there for the next,
+    and after these the last of the longest run that is left to another."""
+
+    def __init__(self, n: int, forks: int) -> None:
+        ends, fork = [n * i // forks for i in range(forks + 1)], get_context("fork")
+        self._runs, self._begun = fork.RawArray("q", [*ends[:-1], *ends[1:]]), fork.RawValue("q", 0)
+        self._lock, self._mine = fork.Lock(), -1
+
+    def take(self) -> int:
+        with self._lock:
+            if self._mine < 0:
+                self._mine = self._begun.value
+                self._begun.value += 1
+            first, end = np.frombuffer(self._runs, np.int64).reshape(2, -1)
+            if first[self._mine] < end[self._mine]:
+                first[self._mine] += 1
+                return int(first[self._mine]) - 1
+            end[longest := (end - first).argmax()] -= 1
+            return int(end[longest])
 
 
 def _end_with(caller: int) -> None:
@@ -100,10 +122,11 @@ def _end_with(caller: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _inherited(key: int, i: int) -> Any:
+def _inherited(key: int) -> tuple[int, Any]:
+    make, shares = _INHERITED[key]
     try:
         with parallel_config("sequential"):  # draws within stay in the fork
-            return _INHERITED[key](i)
+            return (i := shares.take()), make(i)
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
@@ -118,17 +141,18 @@ def _elsewhere(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callable
     sent = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
     shares = [range(i, len(tasks), n) for i in range(n)]
     made = Parallel()(delayed(_loaded)(sent, [tasks[i] for i in share]) for share in shares)
-    return _together(made, shares, work.study, tasks, say)
+    return _together(zip(shares, made, strict=True), work.study, tasks, say)
 
 
 def _together(
-    sent: Iterable[_Sent], shares: Sequence[range], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
+    sent: Iterable[tuple[range, _Sent]], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
 ) -> list[Any]:
-    found, held = dict[int, Any](), _held(study)
-    for share, (made, said) in zip(shares, sent, strict=True):
-        for words in said:
-            warnings.warn(words, stacklevel=2)
+    found, heard, held = dict[int, Any](), dict[int, list[Warning]](), _held(study)
+    for share, (made, said) in sent:
+        heard[share.start] = said
         found |= zip(share, _Received(io.BytesIO(made), held).load(), strict=True)
+    for words in (w for _, said in sorted(heard.items()) for w in said):
+        warnings.warn(words, stacklevel=2)
     for task in tasks:
         say(task)
     return [found[i] for i in range(len(tasks))]

@@ -81,9 +81,8 @@ def pictures(evaluation: Evaluation) -> dict[str, Picture]:
 
 def _draw_in_forks(pictures: Sequence[Picture]) -> None:
     if (forks := min(forks_asked(), len(pictures))) > 1:
-        files = in_forks(lambda i: [getattr(pictures[i], kind) for kind in FILES], len(pictures), forks)
-        for picture, made in zip(pictures, files, strict=True):
-            vars(picture).update(zip(FILES, made, strict=True))
+        for i, made in in_forks(lambda i: [getattr(pictures[i], kind) for kind in FILES], len(pictures), forks):
+            vars(pictures[i]).update(zip(FILES, made, strict=True))
 
 
 def _of_one_place(evaluation: Evaluation) -> dict[str, Picture]:

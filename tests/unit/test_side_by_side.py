@@ -20,7 +20,7 @@ from joblib import effective_n_jobs, parallel_config
 
 import evalkit as ek
 from evalkit.designs.noise.weighing import Made, Weighing
-from evalkit.evaluation.side_by_side import side_by_side
+from evalkit.evaluation.side_by_side import Shares, side_by_side
 from evalkit.progress import STEPS, step, told
 from tests.study.panels import panel, study
 
@@ -126,6 +126,12 @@ def test_forks_take_the_next_and_give_back_what_the_caller_has(made: ek.Study) -
     assert len({first, second, os.getpid()}) == 3 and third in {first, second}
     assert all(s is made for _, s, _ in found)
     assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
+
+
+@forking
+def test_a_fork_takes_neighbours_and_then_the_last_that_are_left_to_another() -> None:
+    shares = Shares(7, 3)
+    assert [shares.take() for _ in range(7)] == [0, 1, 6, 3, 5, 2, 4]
 
 
 @dataclass(frozen=True)
