@@ -240,6 +240,9 @@ class Weighing:
                 found[group[place.cluster]].append(Gone(j))
                 continue
             units, share = self.shares(place.cluster)
+            if len(units) == 1:  # it is the place
+                found[group[level.codes[units[0]]]].append(Gone(j))
+                continue
             of_group, line = np.unique(group[level.codes[units]], return_inverse=True)
             whole = np.bincount(line, weights=share)
             own = self.values[np.ix_(units, at)] - self.cells.mean[place.cluster, at[0]]
