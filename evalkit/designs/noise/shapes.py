@@ -109,7 +109,7 @@ class _Share:
 
 @dataclass(frozen=True, eq=False)
 class _Whole:
-    """Cross-products N (P + k, P + k) and v (P + k,) of P columns and k shapes after them, and the span of the former."""
+    """Cross-products N (P + k, P + k) and v (P + k,) of P columns and k shapes after them; span: of the columns."""
 
     N: np.ndarray
     v: np.ndarray

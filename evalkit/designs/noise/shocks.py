@@ -179,7 +179,7 @@ class _Quadratics:
             C = SHOCKS[i][0] ** lags(np.arange(G.shape[1]))
             through = Y @ C @ Y.transpose(0, 2, 1)
             self.seen[i] += ((e @ C) * e).sum()
-            self.trace[i] += (C * G).sum() - (through * N).sum()
+            self.trace[i] += (C * (G - H)).sum()
             before.append((i, C @ G))
             for j, other in before:
                 self.gram[i, j] += (other * (C @ (G - 2 * H)).transpose(0, 2, 1)).sum()
