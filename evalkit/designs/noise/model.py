@@ -208,13 +208,14 @@ def _gapped(
     used, of = np.unique(kind, return_inverse=True)
     if not len(used):
         return mean, V
-    Q = inverses[used]
-    W, M = (np.stack([np.bincount(of, x) for x in (w, squares)]) @ Q.reshape(len(used), -1)).reshape(2, T, T)
-    v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
+    Q, alike = inverses[used].reshape(len(used), -1), bool((w == squares).all())
+    W = (np.bincount(of, w) @ Q).reshape(T, T)
+    v = np.einsum("kts,ks->t", Q.reshape(-1, T, T), add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
-    back = np.linalg.inv(W[there[:, None], there])
+    square = there[:, None], there
+    back = np.linalg.inv(W[square])
     mean[there] = back @ v[there]
-    V[there[:, None], there] = back @ M[there[:, None], there] @ back
+    V[square] = back if alike else back @ (np.bincount(of, squares) @ Q).reshape(T, T)[square] @ back
     return mean, V
 
 
