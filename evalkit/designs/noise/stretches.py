@@ -95,7 +95,7 @@ class Before:
             return np.array([0, m])
         for part in self.noise:
             reach[part.rows] = part.rows[-1] - (part.V != 0)[:, ::-1].argmax(axis=1)
-        _, of = np.unique(self.level, return_inverse=True)
+        of = self.level - self.level.min() if m else self.level
         last = np.zeros(int(of.max(initial=-1)) + 1, dtype=np.int64)
         last[of] = np.arange(m)
         reach = np.maximum.accumulate(np.maximum(reach, last[of]))

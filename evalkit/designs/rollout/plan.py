@@ -63,7 +63,7 @@ class ExposureStates:
 
     @cached_property
     def _one_each(self) -> bool:
-        return bool((self.copies == 1).all())
+        return bool(np.all(self.copies == 1))
 
     def on_paths(self, path: np.ndarray) -> np.ndarray:
         """(lines, S) units of some paths (S,)."""
