@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evalkit.designs.noise import leverage
 from evalkit.designs.noise import refits as by_parts
 from evalkit.designs.noise.shocks import SHOCKS, Shocks, lags, shock_variances, with_shocks
 from evalkit.designs.noise.stretches import Noise, shared
@@ -117,9 +118,10 @@ def test_refits_by_what_a_place_moves_are_refits_made_anew(tied: bool, monkeypat
         [by_parts.Gone(2, 0.3, y)],
         [by_parts.Gone(0), by_parts.Gone(3)],
     ]
-    monkeypatch.setattr(by_parts, "LARGE", np.inf)
+    monkeypatch.setattr(leverage, "LARGE", np.inf)
     anew = by_parts.refits(model, without)
-    monkeypatch.setattr(by_parts, "LARGE", 0)
-    assert all(by_parts._by_leverage(model, gone[:1]) is not None for gone in without)
+    monkeypatch.setattr(leverage, "LARGE", 0)
+    parts = [(p.at, p.information[0]) for p in model.places]
+    assert all(leverage.without_each(model.solver, model.information[0], model.inverse, parts))
     for quick, slow in zip(by_parts.refits(model, without), anew, strict=True):
         np.testing.assert_allclose(quick, slow, rtol=1e-11)

@@ -58,9 +58,9 @@ class Steps(Columns):
         for kind in at.T:
             each[np.arange(len(at)), kind] = 1.0
         each[:, used < 0] = 0.0
-        each = each.cumsum(axis=0)
-        level = self.level[path]
-        each -= each[np.searchsorted(level, level)]
+        each, level = each.cumsum(axis=0), self.level[path]
+        if level[0] < level[-1]:
+            each -= each[np.searchsorted(level, level)]
         return used[used >= 0], each[:, used >= 0]
 
     def fewest(self, cells: CellMeans) -> Steps:
@@ -208,13 +208,14 @@ def _gapped(
     used, of = np.unique(kind, return_inverse=True)
     if not len(used):
         return mean, V
-    Q = inverses[used]
-    W, M = (np.stack([np.bincount(of, x) for x in (w, squares)]) @ Q.reshape(len(used), -1)).reshape(2, T, T)
-    v = np.einsum("kts,ks->t", Q, add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
+    Q, alike = inverses[used].reshape(len(used), -1), bool((w == squares).all())
+    W = (np.bincount(of, w) @ Q).reshape(T, T)
+    v = np.einsum("kts,ks->t", Q.reshape(-1, T, T), add_by(w[:, None] * np.nan_to_num(y), of, len(used)))
     there = np.flatnonzero(np.diag(W) > 0)
-    back = np.linalg.inv(W[there[:, None], there])
+    square = there[:, None], there
+    back = np.linalg.inv(W[square])
     mean[there] = back @ v[there]
-    V[there[:, None], there] = back @ M[there[:, None], there] @ back
+    V[square] = back if alike else back @ (np.bincount(of, squares) @ Q).reshape(T, T)[square] @ back
     return mean, V
 
 
@@ -264,12 +265,16 @@ def _place(
     first = np.where(free.any(axis=1), cells.mean[mine, free.argmax(axis=1)], 0.0)
     y = cells.mean[mine[cell], t] - first[cell]
     moved = [passed[p] for p in path.tolist()]
-    used = np.unique(np.concatenate([own for own, _ in moved])) if len(mine) > 1 else moved[0][0]
-    steps, noise = np.zeros((len(y), len(used))), list[Noise]()
-    for c, (own, each) in enumerate(moved):
-        here = np.flatnonzero(cell == c)
-        steps[here[:, None], np.searchsorted(used, own)] = each[t[here]]
-        noise += [Noise(here, cells.noise[mine[c]][t[here, None], t[here]])] if len(here) else []
+    if len(mine) == 1:
+        (used, each), noise = moved[0], [Noise(np.arange(len(t)), cells.noise[mine[0]][t[:, None], t])]
+        steps = each[t]
+    else:
+        used, noise = np.unique(np.concatenate([own for own, _ in moved])), list[Noise]()
+        steps = np.zeros((len(y), len(used)))
+        for c, (own, each) in enumerate(moved):
+            here = np.flatnonzero(cell == c)
+            steps[here[:, None], np.searchsorted(used, own)] = each[t[here]]
+            noise += [Noise(here, cells.noise[mine[c]][t[here, None], t[here]])] if len(here) else []
     some = steps.any(axis=0)
     place = Place(int(cells.cluster[mine[0]]), u, y, steps[:, some], used[some], level, tuple(noise), weight, rows)
     return place, (mine[cell], t)
@@ -284,16 +289,14 @@ def _weights(
     if not len(asked):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0))
     key = targets.cell[asked] * T + targets.period[asked]
-    exposed = np.unique(key)
+    exposed, which = np.unique(key, return_inverse=True)
     of, at = np.divmod(exposed, T)
     told = np.isfinite(cells.mean[of, at]) & np.isin(of * T + columns.level[cells.path[of], at], level)
-    exposed = exposed[told]
-    there = np.isin(key, exposed)
-    asked, key = asked[there], key[there]
+    asked, which = asked[told[which]], (np.cumsum(told) - 1)[which[told[which]]]
     rows, column = np.unique(targets.row[asked], return_inverse=True)
-    weight = np.zeros((len(exposed), len(rows)))
-    np.add.at(weight, (np.searchsorted(exposed, key), column), targets.weight[asked])
-    return exposed, rows, weight
+    weight = np.zeros((int(told.sum()), len(rows)))
+    np.add.at(weight, (which, column), targets.weight[asked])
+    return exposed[told], rows, weight
 
 
 def with_noise(places: Sequence[Place], noise: Sequence[np.ndarray]) -> tuple[Place, ...]:

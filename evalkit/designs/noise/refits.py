@@ -1,27 +1,21 @@
 """Estimates of an untreated model without parts of it, weights made again under the same covariance.
 
-Without a place whose columns have information n, of all N, and residuals e, coefficients move by -N^- (I - n N^-)^-1
-Z' Omega e (Cook and Weisberg 1982, Residuals and Influence in Regression, section 2.2). With K K' the part of N^- that
-is of its own columns, (I - n N^-)^-1 = I + n K (I - K' n K)^-1 K': one inverse of its columns, where making N again
-takes one of all. That is done where it has few of all columns and tells nothing by itself; else all is worked out anew.
+Without a place whose columns have information n, of all N, and residuals e, coefficients move by -N^- (I + H N^-)
+Z' Omega e, with what `leverage.py` gives for it. Where the place is large, or tells something by itself, all is worked
+out anew, by what is left without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
+from evalkit.designs.noise.leverage import Left, without_each
 from evalkit.designs.noise.stretches import add_square
 from evalkit.designs.noise.untreated import RANK, Place, Untreated, divided
 from evalkit.designs.span import Span, less
-
-SURE = 1e6
-"""Trace of (I - K' n K)^-1 up to which nothing is told by a place alone."""
-LARGE = 12
-"""Times the cube of a place's columns that the cube of all must come to, so that there is something to gain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,41 +37,35 @@ def refits(model: Untreated, without: Sequence[Sequence[Gone]]) -> tuple[np.ndar
     for i, gone in enumerate(without):
         alike.setdefault(tuple((g.place, g.share) for g in gone), []).append(i)
     quick, moved = [], np.zeros((model.columns, len(without)))
-    for at in alike.values():
-        found = _by_leverage(model, [without[i][0] for i in at]) if len(without[at[0]]) == 1 else None
-        if found is None:
-            solver = _left(model, without[at[0]])
-            for i in at:
-                values[i], weights[i] = _anew(model, without[i], solver)
-        else:
+    for at, left in zip(alike.values(), _each_left(model, list(alike)), strict=True):
+        if isinstance(left, Left) and not len(left.lost):
             quick += at
-            moved[found[0][:, None], at] = found[1]
+            moved[left.at[:, None], at] = _by_leverage(model, left, [without[i][0] for i in at])
+        else:
+            for i in at:
+                values[i], weights[i] = _anew(model, without[i], left)
     if quick:
         values[quick], weights[quick] = _moved(model, [without[i][0] for i in quick], moved[:, quick])
     return values, weights
 
 
-def _by_leverage(model: Untreated, gone: Sequence[Gone]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Columns (c,) of a place, and by how much (c, K) parts of it move coefficients, but for N^-; None where the place
-    is large, or tells something that no other tells. gone: parts of one share of one place."""
+def _each_left(model: Untreated, shares: Sequence[Sequence[tuple[int, float]]]) -> Iterator[Span]:
+    """What is left without shares of places, for each of some parts."""
+    alone = [part[0] for part in shares if len(part) == 1]
+    parts = [(model.places[j].at, share * model.places[j].information[0]) for j, share in alone]
+    by_place = iter(without_each(model.solver, model.information[0], model.inverse, parts))
+    for part in shares:
+        left = next(by_place) if len(part) == 1 else None
+        yield _left(model, part) if left is None else left
+
+
+def _by_leverage(model: Untreated, left: Left, gone: Sequence[Gone]) -> np.ndarray:
+    """By how much (c, K) parts of one share of a place move coefficients, but for N^-."""
     place, share = model.places[gone[0].place], gone[0].share
-    at, (n, v) = place.at, place.information
-    back = model.inverse[at[:, None], at]
-    kept = np.flatnonzero(back.diagonal() > 0)
-    if LARGE * len(at) ** 3 > model.columns**3 or not len(kept):
-        return None
-    K, failed = lapack.dpotrf(back[kept[:, None], kept], lower=1, clean=1)
-    if failed:
-        return None
-    nK = n[:, kept] @ K
-    root, failed = lapack.dpotrf(np.eye(len(kept)) - share * (K.T @ nK[kept]), lower=1)
-    inverse, failed = lapack.dpotri(root, lower=1) if not failed else (root, failed)
-    if failed or not np.trace(inverse) < SURE:
-        return None
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    n, v = place.information
     of = [v if g.y is None else place.whitened.T @ g.y[: place.u] for g in gone]
-    own = share * (np.stack(of, axis=1) - (n @ model.gamma[at])[:, None])
-    return at, own + share * (nK @ (inverse @ (K.T @ own[kept])))
+    own = share * (np.stack(of, axis=1) - (n @ model.gamma[place.at])[:, None])
+    return np.asarray(own + left.H @ (model.inverse[place.at[:, None], place.at] @ own))
 
 
 def _moved(model: Untreated, gone: Sequence[Gone], moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,12 +82,11 @@ def _moved(model: Untreated, gone: Sequence[Gone], moved: np.ndarray) -> tuple[n
     return _told(model, total, weights)
 
 
-def _left(model: Untreated, gone: Sequence[Gone]) -> Span:
-    """What solves by the information that is left."""
+def _left(model: Untreated, gone: Sequence[tuple[int, float]]) -> Span:
+    """What solves by the information that is left without shares of places."""
     left = model.information[0].copy()
-    for g in gone:
-        place = model.places[g.place]
-        add_square(left, place.at, -g.share * place.information[0])
+    for j, share in gone:
+        add_square(left, model.places[j].at, -share * model.places[j].information[0])
     return less(model.solver, model.information[0], left)
 
 

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from evalkit.designs.noise.leverage import Left, without_each
+from evalkit.designs.noise.refits import Gone
 from evalkit.designs.noise.stretches import add_square
 from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.noise.weighing import NOT_POSITIVE, NoCovarianceError, Weighing
@@ -75,27 +78,83 @@ def shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> Shapes:
     for place in places.values():
         add_square(N, place.at, place.information[0])
         v[place.at] += place.information[1]
-    whole = span(N[:P, :P])
-    S, u = _taken_out(whole, N, v)
     clusters = np.arange(len(made.sums.paths.levels[made.sums.level].names))
-    parts = [[g for g in part if g.place in places] for part in made.parts(clusters % MOST_PARTS)]
-    parts = [part for part in parts if part]
-    solved: dict[tuple, tuple[Span, np.ndarray]] = {}
+    parts = [_Share.of(gone, places, kept) for gone in made.parts(clusters % MOST_PARTS)]
+    whole, parts = _Whole(N, v, span(N[:P, :P])), [part for part in parts if part]
+    S, u = _taken_out(whole.span, N, v)
     information, score = np.zeros((len(parts), k, k)), np.zeros((len(parts), k))
-    for q, gone in enumerate(parts):
-        left = v.copy()
-        for g in gone:
-            place = places[g.place]
-            left[place.at] -= g.share * (place.whitened.T @ (place.y if g.y is None else g.y[kept[g.place]]))
-        key = tuple((g.place, g.share) for g in gone)
-        if key not in solved:
-            n = N.copy()
-            for g in gone:
-                place = places[g.place]
-                add_square(n, place.at, -g.share * place.information[0])
-            solved = {key: (less(whole, N[:P, :P], n[:P, :P]), n)}
-        information[q], score[q] = _taken_out(*solved[key], left)
+    for q, (part, left) in enumerate(zip(parts, whole.without_each(parts), strict=True)):
+        information[q], score[q] = whole.anew(part) if left is None else whole.less(part[0], left)
     return Shapes(S, u, information, score, np.diag(N)[P:].copy())
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """What a share of a place adds to cross-products: its columns, n (c, c) and v (c,)."""
+
+    at: np.ndarray
+    n: np.ndarray
+    v: np.ndarray
+
+    @classmethod
+    def of(cls, gone: Sequence[Gone], places: dict[int, Place], kept: Sequence[np.ndarray]) -> list[_Share]:
+        found = []
+        for g in gone:
+            if (place := places.get(g.place)) is not None:
+                n, v = place.information
+                v = v if g.y is None else place.whitened.T @ g.y[kept[g.place]]
+                found.append(cls(place.at, n if g.share == 1 else g.share * n, g.share * v))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """Cross-products N (P + k, P + k) and v (P + k,) of P columns and k shapes after them; span: of the columns."""
+
+    N: np.ndarray
+    v: np.ndarray
+    span: Span
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        return self.span.inverse()
+
+    @cached_property
+    def _across(self) -> tuple[np.ndarray, np.ndarray]:
+        """B' X and X = N^- B of what columns and shapes share, and columns and outcomes."""
+        P = len(self.inverse)
+        B = np.column_stack([self.N[:P, P:], self.v[:P]])
+        X = self.inverse @ B
+        return B.T @ X, X
+
+    def without_each(self, parts: Sequence[Sequence[_Share]]) -> list[Left | None]:
+        """What is left of the columns without each part; None where all is worked out anew."""
+        P, found = len(self.inverse), list[Left | None]([None] * len(parts))
+        alone = [q for q, part in enumerate(parts) if len(part) == 1]
+        few = [int((parts[q][0].at < P).sum()) for q in alone]
+        own = [(parts[q][0].at[:c], parts[q][0].n[:c, :c]) for q, c in zip(alone, few, strict=True)]
+        for q, left in zip(alone, without_each(self.span, self.N[:P, :P], self.inverse, own), strict=True):
+            found[q] = left
+        return found
+
+    def less(self, part: _Share, left: Left) -> tuple[np.ndarray, np.ndarray]:
+        """S and u without a part, by what is left of the columns."""
+        P, c, some = len(self.inverse), len(left.at), part.at[len(left.at) :] - len(self.inverse)
+        k = len(self.N) - P
+        b, own = np.zeros((c, k + 1)), np.column_stack([self.N[P:, P:], self.v[P:]])
+        b[:, some], b[:, k] = part.n[:c, c:], part.v[:c]
+        own[some[:, None], some] -= part.n[c:, c:]
+        own[some, k] -= part.v[c:]
+        own -= left.across(*self._across, b)[:k]
+        return own[:, :k], own[:, k]
+
+    def anew(self, part: Sequence[_Share]) -> tuple[np.ndarray, np.ndarray]:
+        """S and u without a part."""
+        P, n, v = len(self.inverse), self.N.copy(), self.v.copy()
+        for share in part:
+            add_square(n, share.at, -share.n)
+            v[share.at] -= share.v
+        return _taken_out(less(self.span, self.N[:P, :P], n[:P, :P]), n, v)
 
 
 def _with_shapes(made: Weighing, values: np.ndarray, inside: np.ndarray) -> tuple[dict[int, Place], list[np.ndarray]]:

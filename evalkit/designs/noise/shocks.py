@@ -60,10 +60,10 @@ def with_shocks(place: Place, shocks: Shocks, where: tuple[np.ndarray, np.ndarra
     if not common and not shocks.own.any():
         return place
     own = tuple(Noise(n.rows, n.V + shocks.apart(cell[n.rows], t[n.rows])) for n in place.noise)
-    place, periods = replace(place, noise=own), np.unique(t)
+    place = replace(place, noise=own)
     if not common:
         return place
-    least = min(part.V.diagonal().min() for part in own)
+    least, periods = min(part.V.diagonal().min() for part in own), np.unique(t)
     if not (people and len(periods) < place.u and shocks.common[0, 0] < TIED * least):
         return replace(place, noise=shared(place.V + shocks.common[t[:, None], t]))
     F = np.linalg.cholesky(shocks.common[periods[:, None], periods])[np.searchsorted(periods, t)]
@@ -179,7 +179,7 @@ class _Quadratics:
             C = SHOCKS[i][0] ** lags(np.arange(G.shape[1]))
             through = Y @ C @ Y.transpose(0, 2, 1)
             self.seen[i] += ((e @ C) * e).sum()
-            self.trace[i] += (C * G).sum() - (through * N).sum()
+            self.trace[i] += (C * (G - H)).sum()
             before.append((i, C @ G))
             for j, other in before:
                 self.gram[i, j] += (other * (C @ (G - 2 * H)).transpose(0, 2, 1)).sum()

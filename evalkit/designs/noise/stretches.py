@@ -95,22 +95,21 @@ class Before:
             return np.array([0, m])
         for part in self.noise:
             reach[part.rows] = part.rows[-1] - (part.V != 0)[:, ::-1].argmax(axis=1)
-        _, of = np.unique(self.level, return_inverse=True)
+        of = self.level - self.level.min() if m else self.level
         last = np.zeros(int(of.max(initial=-1)) + 1, dtype=np.int64)
         last[of] = np.arange(m)
         reach = np.maximum.accumulate(np.maximum(reach, last[of]))
         return np.concatenate([[0], np.flatnonzero(reach == np.arange(m)) + 1])
 
-    def covariance(self, rows: slice) -> np.ndarray:
-        """(n, n) of some rows."""
-        made = np.zeros((rows.stop - rows.start,) * 2)
+    def covariance(self, rows: slice, into: np.ndarray) -> None:
+        """Put that of some rows into (n, n)."""
+        into[:] = 0.0
         for part in self.noise:
             first = int(part.rows[0])
             low, high = max(rows.start, first), min(rows.stop, first + len(part.rows))
             if low < high:
-                own, into = slice(low - first, high - first), slice(low - rows.start, high - rows.start)
-                made[into, into] = part.V[own, own]
-        return made
+                own, at = slice(low - first, high - first), slice(low - rows.start, high - rows.start)
+                into[at, at] = part.V[own, own]
 
 
 def stretches_of(places: Sequence[Before]) -> list[tuple[Stretch, ...]]:
@@ -138,27 +137,34 @@ def add_square(whole: np.ndarray, at: np.ndarray, part: np.ndarray) -> None:
 
 
 def filled(parts: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
-    """(K, ...) parts of different shapes side by side, with `fill` beyond each."""
-    out = np.full((len(parts), *np.max([p.shape for p in parts], axis=0)), fill)
-    for into, part in zip(out, parts, strict=True):
-        into[tuple(map(slice, part.shape))] = part
+    """(K, ...) parts of different shapes, of one axis or two, side by side, with `fill` beyond each."""
+    shape = tuple(map(max, zip(*(p.shape for p in parts), strict=True)))
+    out = np.full((len(parts), *shape), fill)
+    for i, part in enumerate(parts):  # by numbers alone: slices that are made first take three times as long
+        if len(shape) == 1:
+            out[i, : len(part)] = part
+        else:
+            out[i, : part.shape[0], : part.shape[1]] = part
     return out
 
 
 def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
-    blocks = [p.covariance(rows) for p, rows in pieces]
-    levels = [np.unique(p.level[rows], return_inverse=True) for p, rows in pieces]
+    levels = [_coded(p.level[rows]) for p, rows in pieces]
     at = [np.flatnonzero(p.steps[rows].any(axis=0)) for p, rows in pieces]
-    D = [(of[:, None] == np.arange(len(codes))).astype(float) for codes, of in levels]
-    c, q = max(map(len, at)), max(d.shape[1] for d in D)
-    X = filled([p.steps[rows][:, use] for (p, rows), use in zip(pieces, at, strict=True)])
-    y = filled([p.y[rows, None] for p, rows in pieces])
-    inverse = _inverse_roots(blocks)
-    X = inverse @ np.concatenate([X, y, filled(D)], axis=2)
+    n, c, q = max(len(of) for _, of in levels), max(map(len, at)), max(len(codes) for codes, _ in levels)
+    V, X, each = np.zeros((len(pieces), n, n)), np.zeros((len(pieces), n, c + 1 + q)), np.arange(n)
+    V[:, each, each] = 1.0  # beyond the end of each
+    for own, columns, (p, rows), use, (_, of) in zip(V, X, pieces, at, levels, strict=True):
+        p.covariance(rows, own[: len(of), : len(of)])
+        columns[: len(of), : len(use)] = p.steps[rows][:, use]
+        columns[: len(of), c] = p.y[rows]
+        columns[each[: len(of)], c + 1 + of] = 1.0
+    inverse = _inverse_roots(V)
+    X = inverse @ X
     ZY, RD = X[:, :, : c + 1], X[:, :, c + 1 :]
     size = (ZY**2).sum(axis=1)
     gram = RD.transpose(0, 2, 1) @ RD
-    gram[:, np.arange(q), np.arange(q)] += np.arange(q) >= np.array([[d.shape[1]] for d in D])
+    gram[:, each[:q], each[:q]] += each[:q] >= np.array([[len(codes)] for codes, _ in levels])
     lift = np.linalg.inv(np.linalg.cholesky(gram))
     basis = RD @ lift.transpose(0, 2, 1)
     ZY = ZY - basis @ (basis.transpose(0, 2, 1) @ ZY)
@@ -170,14 +176,17 @@ def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
         )  # fmt: skip
 
 
-def _inverse_roots(blocks: Sequence[np.ndarray]) -> np.ndarray:
-    """(K, N, N) R^-1 of each block R R', with one beyond its end."""
-    size = max(map(len, blocks))
-    whole = np.zeros((len(blocks), size, size))
-    whole[:, np.arange(size), np.arange(size)] = 1.0
-    for into, block in zip(whole, blocks, strict=True):
-        into[: len(block), : len(block)] = block
-    roots = np.linalg.cholesky(whole)
+def _coded(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (q,) of levels (n,), and which of them each is."""
+    if (levels == levels[0]).all():  # as a rule, and then there is nothing to sort
+        return levels[:1], np.zeros(len(levels), dtype=np.intp)
+    codes, of = np.unique(levels, return_inverse=True)
+    return codes, of
+
+
+def _inverse_roots(blocks: np.ndarray) -> np.ndarray:
+    """(K, N, N) R^-1 of each block R R'."""
+    roots = np.linalg.cholesky(blocks)
     for root in roots:  # LAPACK itself, in place: numpy knows no triangles
         root[:] = lapack.dtrtri(root.T, lower=0)[0].T
     if not np.isfinite(roots).all():

@@ -99,6 +99,11 @@ class Place:
             made[s.rows, s.at] = s.inverse.T @ s.Z
         return made if self.tied is None else made - self.tied @ self._through[0]
 
+    def fitted(self, x: np.ndarray) -> np.ndarray:
+        """(m, r) Omega Z x of x (p, r), which needs no Omega Z."""
+        made = np.concatenate([s.inverse.T @ (s.Z @ x[s.at]) for s in self.stretches])
+        return made if self.tied is None else made - self.tied @ (self._through[0] @ x)
+
     @cached_property
     def _through(self) -> tuple[np.ndarray, np.ndarray]:
         """W' Z (q, p) and W' y (q,)."""
@@ -108,7 +113,9 @@ class Place:
     @cached_property
     def information(self) -> tuple[np.ndarray, np.ndarray]:
         """Z' Omega Z (p, p) and Z' Omega y (p,)."""
-        p = self.steps.shape[1]
+        p, first = self.steps.shape[1], self.stretches[0]
+        if len(self.stretches) == 1 and len(first.at) == p and self.tied is None:
+            return first.Z.T @ first.Z, first.Z.T @ first.y
         n, v = np.zeros((p, p)), np.zeros(p)
         for s in self.stretches:
             add_square(n, s.at, s.Z.T @ s.Z)
@@ -283,10 +290,12 @@ class Untreated:
         those of the model's columns included, not yet divided by `weight`."""
         back, found = self.back, []
         for place, told in zip(self.places, self.kept, strict=True):
-            rows = np.union1d(np.flatnonzero(back[place.at].any(axis=0)), place.rows[told])
+            some = back[place.at].any(axis=0)
+            some[place.rows[told]] = True
+            rows, at = np.flatnonzero(some), np.cumsum(some) - 1
             L = np.zeros((len(place.y), len(rows)))
-            L[: place.u] = place.whitened @ -back[place.at[:, None], rows]
-            L[:, np.searchsorted(rows, place.rows[told])] += place.A[:, told]
+            L[: place.u] = place.fitted(-back[place.at[:, None], rows])
+            L[:, at[place.rows[told]]] += place.A[:, told]
             found.append((place, rows, L))
         return tuple(found)
 

@@ -168,7 +168,7 @@ class Weighing:
         places, where = make_places(self.cells, columns, targets)
         if len(places) < 2:
             raise NoCovarianceError(FEW)
-        taken = sum(len(np.unique(p.level[: p.u])) for p in places) + columns.count
+        taken = sum(len(set(p.level[: p.u].tolist())) for p in places) + columns.count
         enough = sum(p.u for p in places) - taken >= SPARE
         if not enough and not (self.groups.lone and self.person):
             raise NoCovarianceError(FEW_PERIODS)
@@ -228,7 +228,7 @@ class Weighing:
         """Delete-one-cluster refits, with weights made again under the same working covariance."""
         names = self.sums.paths.levels[self.sums.level].names
         values, weights = refits(self.model, self.parts())
-        exposed, comparison = (self._of_clusters(x) for x in self.serving())
+        exposed, comparison = (self._of_clusters(x) for x in self.serving)
         return Replicates(names, self.sums.level, values, weights * self.mass, exposed, comparison)
 
     def parts(self, group: np.ndarray | None = None) -> list[list[Gone]]:
@@ -241,6 +241,9 @@ class Weighing:
                 found[group[place.cluster]].append(Gone(j))
                 continue
             units, share = self.shares(place.cluster)
+            if len(units) == 1:  # it is the place
+                found[group[level.codes[units[0]]]].append(Gone(j))
+                continue
             of_group, line = np.unique(group[level.codes[units]], return_inverse=True)
             whole = np.bincount(line, weights=share)
             own = self.values[np.ix_(units, at)] - self.cells.mean[place.cluster, at[0]]
@@ -254,6 +257,7 @@ class Weighing:
         units = np.flatnonzero((self.groups.of == group) & (self.sums.weights > 0))
         return units, self.sums.weights[units] / self.sums.weights[units].sum()
 
+    @cached_property
     def serving(self) -> tuple[np.ndarray, np.ndarray]:
         """(G, k) clusters (groups, where everybody is one) whose exposed cell-periods carry weight in a row, and those
         that only serve."""
@@ -279,7 +283,7 @@ class Weighing:
     @property
     def arms(self) -> Arms:
         """Clusters with weight in each row; where everybody is one and seen throughout, a line stands for a path."""
-        exposed, comparison = self.serving()
+        exposed, comparison = self.serving
         if self.sums.by_path:
             return Arms(exposed, comparison, self.sums.people)
         exposed, comparison = (self._of_clusters(x) for x in (exposed, comparison))

@@ -61,13 +61,17 @@ class ExposureStates:
     def _by_path(self) -> sparse.csc_matrix:
         return self.people.tocsc()
 
+    @cached_property
+    def _one_each(self) -> bool:
+        return bool(np.all(self.copies == 1))
+
     def on_paths(self, path: np.ndarray) -> np.ndarray:
         """(lines, S) units of some paths (S,)."""
         return np.asarray(self._by_path[:, path].toarray())
 
     def total(self, lines: np.ndarray) -> np.ndarray:
         """Sum of (lines, ...) over clusters."""
-        return lines.sum(axis=0) if self.copies is None else np.tensordot(self.copies, lines, 1)
+        return lines.sum(axis=0) if self.copies is None or self._one_each else np.tensordot(self.copies, lines, 1)
 
 
 def exposure_states(paths: Paths, component: str, others: str, kind: np.ndarray | None = None) -> ExposureStates:

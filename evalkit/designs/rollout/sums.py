@@ -192,7 +192,8 @@ class Sums:
                 new.setdefault(tuple(key), []).append(t)
         for (base, window, at), periods in new.items():
             self._make_columns(np.array(periods), base, window, at)
-        return tuple([self._cache[key][i] for key in asked] for i in range(4))
+        found = [self._cache[key] for key in asked]
+        return tuple([columns[i] for columns in found] for i in range(4))
 
     def own(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`read` for the adopters' groups (g,) of a part, each unit divided among the parts that it is in, so that
@@ -200,13 +201,21 @@ class Sums:
         whole = c.whole
         key = ("own", *(x.tobytes() for x in (groups, c.base, c.window, whole.base, whole.window)), c.part)
         if key not in self._cache:
+            units, of, weights = self._adopters(whole, groups)
+            change, seen = self.changes(units, c)
+            mass = np.where(seen, weights, 0.0)
+            self._cache[key] = add_by(mass, of, len(groups)), add_by(mass * change, of, len(groups))
+        return self._cache[key]
+
+    def _adopters(self, whole: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Units (m,) of some groups, which group each is in, and what each weighs (m, T) in a part of a comparison."""
+        key = ("adopters", *(x.tobytes() for x in (groups, whole.base, whole.window)))
+        if key not in self._cache:
             row = np.full(len(self.path), -1)
             row[groups] = np.arange(len(groups))
             units = np.flatnonzero(row[self.of] >= 0)
-            change, seen = self.changes(units, c)
-            mass = np.where(seen, self.weights[units, None], 0.0) * self.share(units, c)
-            of = row[self.of[units]]
-            self._cache[key] = add_by(mass, of, len(groups)), add_by(mass * change, of, len(groups))
+            count = window_count(self._seen[0][units], whole.base, whole.window)
+            self._cache[key] = units, row[self.of[units]], self.weights[units, None] / np.maximum(count, 1)
         return self._cache[key]
 
     def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
