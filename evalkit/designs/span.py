@@ -12,6 +12,10 @@ TOLERANCE = 1e-9
 """A column counts as dependent when its squared length, after the columns before it and all else that the Gram matrix
 has taken out, is below this share of its squared length before."""
 
+ROUNDING = 1e-26
+"""Share of the largest squared length below which a column is what rounding has left of nothing: scaled to one, as if it
+told something, its last digits would stand in every answer."""
+
 SURE = 1e-6
 """Share above which no rounding hides a dependent column, in whatever order columns are taken."""
 
@@ -88,9 +92,13 @@ def span(gram: np.ndarray, size: np.ndarray | None = None, tolerance: float = TO
     """Rank and null space of a positive semi-definite Gram matrix by pivoted Cholesky (LAPACK pstrf).
 
     gram: (p, p). size: (p,) squared length of each column before anything was taken
-    out, by which the matrix is scaled, None for its diagonal; columns of size zero are not identified.
+    out, by which the matrix is scaled, None for its diagonal; columns of size zero are not identified, and without a
+    size those that are rounding beside the largest.
     """
-    p, size = len(gram), np.diag(gram) if size is None else size
+    p = len(gram)
+    if size is None:
+        size = np.diag(gram)
+        size = np.where(size > ROUNDING * size.max(initial=0.0), size, 0.0)
     length = np.sqrt(np.maximum(size, 0.0))
     scale = np.where(length > 0, length, 1.0)
     scaled = gram / scale[:, None] / scale[None, :]
