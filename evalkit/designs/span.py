@@ -13,8 +13,8 @@ TOLERANCE = 1e-9
 has taken out, is below this share of its squared length before."""
 
 ROUNDING = 1e-26
-"""Share of the largest squared length below which a column is what rounding has left of nothing: scaled to one, as if it
-told something, its last digits would stand in every answer."""
+"""Share of the largest squared length below which a column is what rounding has left of nothing: scaled to one, as if
+it told something, its last digits would stand in every answer."""
 
 SURE = 1e-6
 """Share above which no rounding hides a dependent column, in whatever order columns are taken."""

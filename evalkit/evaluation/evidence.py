@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.checks.drift import Drift
-from evalkit.checks.headline import CheckResult, without_each
+from evalkit.checks.headline import CheckResult, numbers, without_each
 from evalkit.components import Separability
 from evalkit.components.facts import distinct, had
 from evalkit.evaluation.bundles import BundleRun
@@ -57,6 +57,7 @@ class Finding:
     randomisation_p: float | None = None
     drift: Drift | None = None
     _event_studies: dict[float, pd.DataFrame | None] = field(default_factory=dict, init=False, repr=False)
+    _by_time: dict[float, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def rows(self) -> Estimate | None:
@@ -96,9 +97,17 @@ class Finding:
             self._event_studies[level] = None if over_time is None else _event_study(self, over_time, level)
         return self._event_studies[level]
 
+    def by_time(self, level: float) -> dict[str, Any]:
+        """Ends of the ranges over each of four parts, at most, of the claimed event times; nothing where nothing is
+        seen over time. Ends are those of a test at 1 - level of one side each."""
+        if level not in self._by_time:
+            self._by_time[level] = _by_time(self, level)
+        return self._by_time[level]
+
     def worked_out(self, level: float) -> Finding:
         """The same, with what tables show of it made now and not when they ask."""
         self.event_study(level)
+        self.by_time(level)
         for r in self.runs:
             if r.one is not None:
                 r.one.row(level=level)
@@ -190,7 +199,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         unrecorded=matched and not study.covariates,
         rests_on_additivity="additivity" in basis, rests_on_dose="dose" in basis,
         rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis,
-        reason=str(row["reason"]), **_by_time(f, level),
+        reason=str(row["reason"]), **f.by_time(level),
     )  # fmt: skip
 
 
@@ -200,8 +209,6 @@ def _over_time(rows: Estimate) -> bool:
 
 
 def _by_time(f: Finding, level: float) -> dict[str, Any]:
-    """Ends of the ranges over each of four parts, at most, of the claimed event times; nothing where nothing is seen
-    over time. Ends are those of a test at 1 - level of one side each."""
     if f.rows is None or "period" not in f.rows.label_columns or not _over_time(f.rows):
         return {}
     by_event = f.later
@@ -215,9 +222,8 @@ def _by_time(f: Finding, level: float) -> dict[str, Any]:
     parts = [np.isin(np.arange(len(times)), part) for part in np.array_split(claimed, min(PARTS, len(claimed)))]
     labels = Labels(len(parts), {"estimand": "mean of a part of the window"})
     averages = by_event.apply(Averaging(np.column_stack(parts), by_mass=True, total_mass=True), labels)
-    frame = averages.to_frame(2 * level - 1)
-    ends = frame["conf_low"].min(skipna=False), frame["conf_high"].max(skipna=False)
-    return {"by_time": tuple(map(float, ends))}
+    ends = np.array([numbers(averages.row(i, 2 * level - 1))[1:] for i in range(len(parts))])
+    return {"by_time": (float(ends[:, 0].min()), float(ends[:, 1].max()))}
 
 
 def _beside(drift: Drift, level: float) -> BesideDrift:
