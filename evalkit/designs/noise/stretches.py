@@ -101,6 +101,13 @@ class Before:
         reach = np.maximum.accumulate(np.maximum(reach, last[of]))
         return np.concatenate([[0], np.flatnonzero(reach == np.arange(m)) + 1])
 
+    def pieces(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Its stretches, and the columns that move each."""
+        edges = self.edges().tolist()
+        if len(edges) > 1:
+            moved = np.logical_or.reduceat(self.steps != 0, edges[:-1], axis=0)
+            yield from ((slice(*edge), np.flatnonzero(of)) for edge, of in zip(pairwise(edges), moved, strict=True))
+
     def covariance(self, rows: slice, into: np.ndarray) -> None:
         """Put that of some rows into (n, n)."""
         into[:] = 0.0
@@ -115,10 +122,10 @@ class Before:
 def stretches_of(places: Sequence[Before]) -> list[tuple[Stretch, ...]]:
     """The stretches of each place; `LinAlgError` where a covariance has no root."""
     found: list[list[Stretch]] = [[] for _ in places]
-    pieces = [(i, slice(*edge)) for i, p in enumerate(places) for edge in pairwise(p.edges().tolist())]
-    for some in alike([rows.stop - rows.start for _, rows in pieces]):
+    pieces = [(i, *piece) for i, p in enumerate(places) for piece in p.pieces()]
+    for some in alike([rows.stop - rows.start for _, rows, _ in pieces]):
         mine = [pieces[j] for j in some]
-        for (i, _), made in zip(mine, _worked_out([(places[i], rows) for i, rows in mine]), strict=True):
+        for (i, *_), made in zip(mine, _worked_out([(places[i], *piece) for i, *piece in mine]), strict=True):
             found[i].append(made)
     return [tuple(sorted(made, key=lambda s: s.rows.start)) for made in found]
 
@@ -148,13 +155,12 @@ def filled(parts: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
     return out
 
 
-def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
-    levels = [_coded(p.level[rows]) for p, rows in pieces]
-    at = [np.flatnonzero(p.steps[rows].any(axis=0)) for p, rows in pieces]
+def _worked_out(pieces: Sequence[tuple[Before, slice, np.ndarray]]) -> Iterator[Stretch]:
+    levels, at = [_coded(p.level[rows]) for p, rows, _ in pieces], [use for *_, use in pieces]
     n, c, q = max(len(of) for _, of in levels), max(map(len, at)), max(len(codes) for codes, _ in levels)
     V, X, each = np.zeros((len(pieces), n, n)), np.zeros((len(pieces), n, c + 1 + q)), np.arange(n)
     V[:, each, each] = 1.0  # beyond the end of each
-    for own, columns, (p, rows), use, (_, of) in zip(V, X, pieces, at, levels, strict=True):
+    for own, columns, (p, rows, use), (_, of) in zip(V, X, pieces, levels, strict=True):
         p.covariance(rows, own[: len(of), : len(of)])
         columns[: len(of), : len(use)] = p.steps[rows][:, use]
         columns[: len(of), c] = p.y[rows]
@@ -168,7 +174,7 @@ def _worked_out(pieces: Sequence[tuple[Before, slice]]) -> Iterator[Stretch]:
     lift = np.linalg.inv(np.linalg.cholesky(gram))
     basis = RD @ lift.transpose(0, 2, 1)
     ZY = ZY - basis @ (basis.transpose(0, 2, 1) @ ZY)
-    for i, ((_, rows), use, (codes, of)) in enumerate(zip(pieces, at, levels, strict=True)):
+    for i, ((_, rows, use), (codes, of)) in enumerate(zip(pieces, levels, strict=True)):
         n, q = len(of), len(codes)
         yield Stretch(
             rows, use, codes, inverse[i, :n, :n], basis[i, :n, :q], lift[i, :q, :q], ZY[i, :n, : len(use)],

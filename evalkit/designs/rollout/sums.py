@@ -201,21 +201,20 @@ class Sums:
         whole = c.whole
         key = ("own", *(x.tobytes() for x in (groups, c.base, c.window, whole.base, whole.window)), c.part)
         if key not in self._cache:
-            units, of, weights = self._adopters(whole, groups)
+            units, of, weights = self._adopters(c, groups)
             change, seen = self.changes(units, c)
             mass = np.where(seen, weights, 0.0)
             self._cache[key] = add_by(mass, of, len(groups)), add_by(mass * change, of, len(groups))
         return self._cache[key]
 
-    def _adopters(self, whole: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Units (m,) of some groups, which group each is in, and what each weighs (m, T) in a part of a comparison."""
-        key = ("adopters", *(x.tobytes() for x in (groups, whole.base, whole.window)))
+    def _adopters(self, c: Comparison, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Units (m,) of some groups, which group each is in, and what each weighs (m, T), the same in all parts."""
+        key = ("adopters", *(x.tobytes() for x in (groups, c.whole.base, c.whole.window)))
         if key not in self._cache:
             row = np.full(len(self.path), -1)
             row[groups] = np.arange(len(groups))
             units = np.flatnonzero(row[self.of] >= 0)
-            count = window_count(self._seen[0][units], whole.base, whole.window)
-            self._cache[key] = units, row[self.of[units]], self.weights[units, None] / np.maximum(count, 1)
+            self._cache[key] = units, row[self.of[units]], self.weights[units, None] * self.share(units, c)
         return self._cache[key]
 
     def share(self, units: np.ndarray, c: Comparison, periods: slice | np.ndarray = slice(None)) -> np.ndarray:
