@@ -305,7 +305,7 @@ MOVING = 40
 MANY = 500
 """Outcomes of each plan that are read by weights alone."""
 SIZES = ((10, 3, 2), (24, 5, 8))
-LONG, HOT = 20, (0.08, 0.0005)
+LONG, HOT = 20, (0.01, 0.0005)
 """Multiple of the steps of a search that nobody would wait for, and the heat of what it does then."""
 
 

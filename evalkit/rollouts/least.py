@@ -72,17 +72,17 @@ def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
 
 
 class System(NamedTuple):
-    """What a component asks of steps: at (P, T) the step that each place takes on the way to each period, `n_steps` of
-    them, and `n_steps` for those that nobody takes before a start u (P,); asked (P, n_steps + 1); own, mass: (P,)
-    own part of the variance, and people and periods that are averaged over."""
+    """What a component asks of the steps that places share, `n_steps` of them. Of each place, `many` (P,) of them
+    before its start: taken (P, M) which, and inform (P, M, M) its information on them; asked (P, n_steps) what it asks;
+    own, mass: (P,) own part of the variance, and people and periods that are averaged over."""
 
-    at: np.ndarray
+    taken: np.ndarray
+    many: np.ndarray
+    inform: np.ndarray
     n_steps: int
-    u: np.ndarray
     asked: np.ndarray
     own: np.ndarray
     mass: np.ndarray
-    tables: Tables
 
 
 @quick
@@ -114,7 +114,7 @@ def system_of(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tabl
     """What the average over cell-periods `ok` (E, P) of component k asks."""
     (E, P), T = ok.shape, tables.steps.shape[2]
     at, count = steps_taken(start, k, T)
-    u, asked, own, mass = np.zeros(P, np.int64), np.zeros((P, count + 1)), np.zeros(P), np.zeros(P)
+    u, asks, own, mass = np.zeros(P, np.int64), np.zeros((P, count + 1)), np.zeros(P), np.zeros(P)
     for i in range(P):
         h, u[i] = tables.size[i], min(start[i, k], T)
         all_of = np.zeros(T)
@@ -128,32 +128,89 @@ def system_of(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tabl
                 if ok[f, i]:
                     own[i] += heads[i] ** 2 * tables.own[h, u[i], e, f]
         for t in range(1, T):
-            asked[i, at[i, t]] += heads[i] * all_of[t]
-    return System(at, count, u, asked, own, mass, tables)
+            asks[i, at[i, t]] += heads[i] * all_of[t]
+    return shared(at, u, asks, own, mass, tables)
 
 
 @quick
-def information(system: System, i: int) -> np.ndarray:
-    """(T, T) information of place i on its steps; nought from its start on."""
-    return system.tables.steps[system.tables.size[i], system.u[i]]
+def shared(
+    at: np.ndarray, u: np.ndarray, asks: np.ndarray, own: np.ndarray, mass: np.ndarray, tables: Tables
+) -> System:
+    """A system without the steps that one place alone takes before its start u (P,) and asks about, which are solved
+    for in that place. at: (P, T) steps as taken; asks (P, n + 1), own: as if all were shared; both are overwritten."""
+    P, most = len(at), max(u)
+    number, n = common(at, u, asks)
+    taken, count, inform = np.zeros((P, most), np.int64), np.zeros(P, np.int64), np.zeros((P, most, most))
+    for i in range(P):
+        alone, M = np.zeros(0, np.int64), tables.steps[tables.size[i], u[i], : u[i], : u[i]]
+        for t in range(1, u[i]):
+            if number[at[i, t]] < 0:
+                alone, M = np.append(alone, t), M if len(alone) else M.copy()
+        for t in alone:
+            own[i] += solved(M, asks[i], at[i], int(t))
+        for t in range(1, u[i]):
+            if number[at[i, t]] >= 0:
+                taken[i, count[i]] = t
+                count[i] += 1
+        for r in range(count[i]):
+            for s in range(count[i]):
+                inform[i, r, s] = M[taken[i, r], taken[i, s]]
+        for r in range(count[i]):
+            taken[i, r] = number[at[i, taken[i, r]]]
+    asked = np.zeros((P, n))
+    for c in range(len(number)):
+        for i in range(P if number[c] >= 0 else 0):
+            asked[i, number[c]] = asks[i, c]
+    return System(taken, count, inform, n, asked, own, mass)
+
+
+@quick
+def common(at: np.ndarray, u: np.ndarray, asks: np.ndarray) -> tuple[np.ndarray, int]:
+    """(n,) a number for each step that concerns more than one place, -1 for others; and how many have one."""
+    P, n = len(at), asks.shape[1] - 1
+    number, takers, last, found = np.full(n, -1), np.zeros(n, np.int64), np.zeros(n, np.int64), 0
+    for i in range(P):
+        for t in range(1, u[i]):
+            takers[at[i, t]] += 1
+            last[at[i, t]] = i
+    for c in range(n):
+        others = takers[c] - 1
+        for i in range(P):
+            others += i != last[c] and asks[i, c] != 0.0
+        if others > 0:
+            number[c], found = found, found + 1
+    return number, found
+
+
+@quick
+def solved(M: np.ndarray, asks: np.ndarray, at: np.ndarray, t: int) -> float:
+    """Solves a place's information M, and what it asks of steps, for the step to period t; returns its own part."""
+    asked = asks[at[t]]
+    for r in range(1, len(M)):
+        if r != t and M[r, t] != 0.0:
+            factor = M[r, t] / M[t, t]
+            asks[at[r]] -= factor * asked
+            for s in range(1, len(M)):
+                M[r, s] -= factor * M[t, s]
+    return asked**2 / M[t, t]
 
 
 @quick
 def gathered(system: System) -> np.ndarray:
-    """(count, count) information of all places on steps."""
+    """(n_steps, n_steps) information of all places on steps."""
     N = np.zeros((system.n_steps, system.n_steps))
-    for i in range(len(system.u)):
-        M, at = information(system, i), system.at[i]
-        for t in range(1, system.u[i]):
-            for s in range(1, system.u[i]):
-                N[at[t], at[s]] += M[t, s]
+    for i in range(len(system.own)):
+        M, at = system.inform[i], system.taken[i]
+        for r in range(system.many[i]):
+            for s in range(system.many[i]):
+                N[at[r], at[s]] += M[r, s]
     return N
 
 
 @quick
 def spread(system: System) -> np.ndarray:
     """(P,) what each place adds to the variance."""
-    P, n, m, x = len(system.own), system.n_steps, total(system.mass), np.zeros(system.n_steps + 1)
+    P, n, m, x = len(system.own), system.n_steps, total(system.mass), np.zeros(system.n_steps)
     L, out = np.linalg.cholesky(gathered(system)), np.zeros(P)
     for c in range(n):
         for i in range(P):
@@ -181,12 +238,12 @@ def total(values: np.ndarray) -> float:
 @quick
 def within(system: System, i: int, x: np.ndarray, y: np.ndarray) -> float:
     """x' M y of place i, M its information and x and y of all steps."""
-    M, at, out = information(system, i), system.at[i], 0.0
-    for t in range(1, system.u[i]):
+    M, at, out = system.inform[i], system.taken[i], 0.0
+    for r in range(system.many[i]):
         part = 0.0
-        for s in range(1, system.u[i]):
-            part += M[t, s] * y[at[s]]
-        out += x[at[t]] * part
+        for s in range(system.many[i]):
+            part += M[r, s] * y[at[s]]
+        out += x[at[r]] * part
     return out
 
 
@@ -194,14 +251,12 @@ def within(system: System, i: int, x: np.ndarray, y: np.ndarray) -> float:
 def moments(system: System) -> np.ndarray:
     """(3, P) of each place: what it adds to the variance, and the expected squares of the shift of the estimate
     without it and of its influence; NaN where some place cannot be left out."""
-    own, mass, at = system.own, system.mass, system.at
+    own, mass, at, asked = system.own, system.mass, system.taken, system.asked
     P, m, n, out = len(own), total(mass), system.n_steps, np.zeros((3, len(own)))
-    N, asked, x, takers = gathered(system), np.zeros((P, n)), np.zeros(n), np.zeros(n)
+    N, x, takers = gathered(system), np.zeros(n), np.zeros(n)
     for i in range(P):
-        for t in range(1, system.u[i]):
-            takers[at[i, t]] += 1.0
-        for c in range(n):
-            asked[i, c] = system.asked[i, c]
+        for r in range(system.many[i]):
+            takers[at[i, r]] += 1.0
     inverse = np.linalg.inv(N)
     each = np.dot(asked, inverse)
     for i in range(P):
@@ -214,9 +269,9 @@ def moments(system: System) -> np.ndarray:
         told, left = without(system, s, inverse, each, takers, moved[s])
         if left <= 0.0:
             return np.full((3, P), np.nan)
-        M = information(system, s)
-        for t in range(1, system.u[s]):
-            for r in range(1, system.u[s]):
+        M = system.inform[s]
+        for t in range(system.many[s]):
+            for r in range(system.many[s]):
                 pulled[s, at[s, t]] -= M[t, r] * x[at[s, r]]
         for i in range(P):
             out[1, s] += own[i] * (told[i] / left - 1.0 / m) ** 2 if i != s else 0.0
@@ -245,16 +300,16 @@ def without(
 ) -> tuple[np.ndarray, float]:
     """(P,) one for places that can be told without place s, and their mass; the `steps` (count,) then, by the formula
     of Woodbury."""
-    P, n, u, M, at = len(system.own), system.n_steps, system.u[s] - 1, information(system, s), system.at[s]
+    P, n, u, M, at = len(system.own), system.n_steps, system.many[s], system.inform[s], system.taken[s]
     told, left, right, rest = np.ones(P), 0.0, np.zeros(n), np.zeros((u, u))
     told[s] = 0.0
     for t in range(u):
         for r in range(u):
-            rest[t, r] = M[1 + t, 1 + r]
-        if takers[at[1 + t]] == 1.0:  # nobody else takes this step: who asks for it cannot be told without this place
+            rest[t, r] = M[t, r]
+        if takers[at[t]] == 1.0:  # nobody else takes this step: who asks for it cannot be told without this place
             rest[t, t] = 0.0  # any number will do, as nobody asks
             for i in range(P):
-                if system.asked[i, at[1 + t]] != 0.0:
+                if system.asked[i, at[t]] != 0.0:
                     told[i] = 0.0
     for i in range(P):
         left += told[i] * system.mass[i]
@@ -264,11 +319,11 @@ def without(
         return told, left
     rows, inner, known = np.zeros((u, n)), np.zeros((u, u)), np.zeros(u)
     for t in range(u):
-        known[t] = right[at[1 + t]]
+        known[t] = right[at[t]]
         for c in range(n):
-            rows[t, c] = inverse[at[1 + t], c]
+            rows[t, c] = inverse[at[t], c]
         for r in range(u):
-            inner[t, r] = inverse[at[1 + t], at[1 + r]]
+            inner[t, r] = inverse[at[t], at[r]]
     inner = np.dot(rest, inner)
     for t in range(u):
         for r in range(u):

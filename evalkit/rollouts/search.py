@@ -23,8 +23,11 @@ SAME = 1 - 1e-9
 """Orders of which one is worth no less than this share of the other are worth the same."""
 NEAR = 0.99
 """Of the bar: how good an order must be by the quick reckoning to be worked out in full."""
-HEAT = (0.02, 0.001)
-"""First and last in full: by what share of the loss worse orders are taken, on average."""
+HEAT, LEAST_HEAT = (0.02, 0.001), (0.01, 0.001)
+"""First and last in full, of equal weights and of least noise: by what share of the loss worse orders are taken, on
+average."""
+STEPS_OF_ONE = 0.75
+"""Share of the ways to move that leave out stretches, by which orders of equal weights get no better."""
 
 
 class Search:
@@ -73,7 +76,8 @@ class Search:
                 may[i, v, d] = True
         most = np.append(self.most, b.most_in_all)
         free = np.array(self.free, dtype=np.int64).reshape(-1, 2)
-        return Choice(may, free, np.array([g[0] for g in self.groups]), self.of, most, b.past)
+        ways = 1.0 if self.least else STEPS_OF_ONE
+        return Choice(may, free, np.array([g[0] for g in self.groups]), self.of, most, b.past, ways)
 
     def allowed(self, starts: np.ndarray) -> bool:
         """Whether every start is one of those allowed, and no period from now on has too many."""
@@ -143,15 +147,14 @@ class Search:
         found, lacking, short = tell(cells, k, self.lags[k], self.brief.window, self.grounds[k], full)
         return min(found / self.scale[k], LOST) * (1 + 0.25 * (lacking + short))
 
-    def _in_full(self, starts: np.ndarray, guess: list[float], power: int, bar: float) -> float:
-        """The loss in full; or more than `bar`, as soon as what some groups count, beside the `guess` of what the
-        others do, leaves no doubt."""
-        cells = self.screen.cells(starts)
-        for n in sorted(range(len(guess)), key=guess.__getitem__, reverse=True):
-            guess[n] = self._count(cells, int(self.told[n][0]), True)
-            if _mean(guess, power) * NEAR > bar:
+    def _reckon(self, cells: Cells, counts: list[float], full: bool, order: list[int], power: int, bar: float) -> float:
+        """The loss, as groups are counted in `order`, each instead of what stands for it in `counts`; or more than
+        `bar`, as soon as those that are counted leave no doubt."""
+        for n in order:
+            counts[n] = self._count(cells, int(self.told[n][0]), full)
+            if _mean(counts, power) > bar:
                 break
-        return _mean(guess, power)
+        return _mean(counts, power)
 
     # ------------------------------------------------------------ the way to better ones
 
@@ -162,7 +165,8 @@ class Search:
         """The best rollout met on the way from `starts`, and its loss. heat: first and last, as shares of the loss.
 
         In full, an order that is too bad by the quick reckoning, at the ratio that both had last, is not worked out."""
-        now, quick = self.loss(starts, full, power), self.loss(starts, power=power)
+        last, none = self._counts(starts), [0.0] * len(self.told)
+        now, quick = self.loss(starts, full, power), _mean(last, power)
         best, least = starts, now
         for step, draws in enumerate(self.rng.random((steps if self.free else 0, 6))):
             trial = moved(starts, draws[:5], self.choice)
@@ -170,14 +174,15 @@ class Search:
                 continue
             warm = heat[0] * (heat[1] / heat[0]) ** (step / steps)
             bar = now * (1 - warm * math.log(1 - draws[5]))
-            counts = self._counts(trial)
-            value = rough = _mean(counts, power)
-            if full and rough * now * NEAR < bar * quick:
-                value = self._in_full(trial, [c * now / quick for c in counts], power, bar)
-            elif full:
+            roughly, counts, cells = bar * quick / now / NEAR if full else bar, none.copy(), self.screen.cells(trial)
+            value = rough = self._reckon(cells, counts, False, _falling(last), power, roughly)
+            if rough >= roughly:
                 continue
+            if full:
+                guess = [c * now / quick for c in counts]
+                value = self._reckon(cells, guess, True, _falling(guess), power, bar / NEAR)
             if value < bar:
-                starts, now, quick = trial, value, rough
+                starts, now, quick, last = trial, value, rough, counts
                 if value < least * SAME:
                     best, least = trial, value
         return best, least
@@ -194,13 +199,14 @@ class Search:
             if best is None or self.loss(made, full=True) < least * SAME:
                 best, least = made, self.loss(made, full=True)
         assert best is not None
-        return self.anneal(best, int(slow * effort), HEAT, full=True, power=WORST)[0]
+        heat = LEAST_HEAT if self.least else HEAT
+        return self.anneal(best, int(slow * effort), heat, full=True, power=WORST)[0]
 
     def _steps(self) -> tuple[float, float]:
         """Steps on the screen and in full: fewer where each takes longer."""
         size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
         if self.least:
-            return 300 * size**2, 8000 / size**1.5
+            return 300 * size**2, 10000 / size**2
         work = len(self.groups) * len(self.screen.place) ** 2 * len(self.brief.places) / 3000
         return 300 * size**2, max(18000 / work**0.6, 300)
 
@@ -208,7 +214,8 @@ class Search:
 class Choice(NamedTuple):
     """What may start when: may (P, V, T + 1) for V groups, T for never; free (n, 2) places and groups that have a
     choice; first (V,) component of each group, of (K,) the group that each component is in; most (V + 1,) starts a
-    period, of groups and of all; past: periods in which they are not counted."""
+    period, of groups and of all; past: periods in which they are not counted; ways: share of
+    the ways to move that are tried, the first of them."""
 
     may: np.ndarray
     free: np.ndarray
@@ -216,6 +223,7 @@ class Choice(NamedTuple):
     of: np.ndarray
     most: np.ndarray
     past: int
+    ways: float
 
 
 @quick
@@ -241,28 +249,45 @@ def allowed(starts: np.ndarray, choice: Choice) -> bool:
 def moved(starts: np.ndarray, draws: np.ndarray, choice: Choice) -> np.ndarray:
     """Other starts nearby. draws: five numbers from 0 to 1, of which the third tells what is done: one start elsewhere,
     a little earlier or later, or as in another place; two places or two components of a place exchanged; a place's
-    other starts as in another place; all starts of a place a little earlier or later; or one beside another place's."""
+    other starts as in another place; all starts of a place a little earlier or later; one beside another place's; or
+    all starts of a component in a stretch of up to 8 periods one earlier or later, where that is allowed."""
     n = int(draws[0] * len(choice.free))
-    i, v, j, kind = choice.free[n, 0], choice.free[n, 1], int(draws[1] * len(starts)), draws[2]
+    i, v, j, kind = choice.free[n, 0], choice.free[n, 1], int(draws[1] * len(starts)), draws[2] * choice.ways
     w, by = int(draws[1] * len(choice.first)), (1 + int(draws[3] * 3)) * (1 if draws[4] < 0.5 else -1)
     out, T, to = starts.copy(), choice.may.shape[2] - 1, int(draws[3] * choice.may[i, v].sum())
-    day = np.flatnonzero(choice.may[i, v])[to]
+    day, begun, sign = np.flatnonzero(choice.may[i, v])[to], starts[i, choice.first[v]], 1 if by > 0 else -1
     for o in range(len(choice.of)):
         own, mine, theirs = choice.of[o] == v, starts[i, o], starts[j, o]
-        if kind < 0.2 and own:
+        if kind < 0.15 and own:
             out[i, o] = day
-        elif (0.2 <= kind < 0.4 and own) or 0.8 <= kind < 0.85:
+        elif (0.15 <= kind < 0.3 and own) or 0.6 <= kind < 0.6375:
             out[i, o] = mine + by
-        elif 0.4 <= kind < 0.7 and own:
-            out[i, o], out[j, o] = theirs, mine if kind >= 0.55 else theirs
-        elif 0.7 <= kind < 0.75 and not own:
+        elif 0.3 <= kind < 0.525 and own:
+            out[i, o], out[j, o] = theirs, mine if kind >= 0.4125 else theirs
+        elif 0.525 <= kind < 0.5625 and not own:
             out[i, o] = theirs
-        elif 0.75 <= kind < 0.8 and (own or choice.of[o] == w):
+        elif 0.5625 <= kind < 0.6 and (own or choice.of[o] == w):
             out[i, o] = starts[i, choice.first[w if own else v]]
-        elif kind >= 0.85 and own:
-            out[i, o] = theirs + (1 if by > 0 else -1)
+        elif 0.6375 <= kind < 0.75 and own:
+            out[i, o] = theirs + sign
+        elif kind >= 0.75 and own:
+            shift(out[:, o], begun, begun + 1 + int(draws[1] * 8), sign, choice.may[:, v])
         out[i, o] = min(max(out[i, o], 0), T)
     return out
+
+
+@quick
+def shift(start: np.ndarray, low: int, high: int, by: int, may: np.ndarray) -> None:
+    """Moves starts (P,) from `low` up to `high`, `high` not included, where that is allowed."""
+    for i in range(len(start)):
+        to = start[i] + by
+        if low <= start[i] < high and 0 <= to < may.shape[1] - 1 and may[i, to]:
+            start[i] = to
+
+
+def _falling(counts: list[float]) -> list[int]:
+    """Where they stand, the largest first."""
+    return sorted(range(len(counts)), key=counts.__getitem__, reverse=True)
 
 
 def _mean(counts: list[float], power: int) -> float:
