@@ -77,4 +77,5 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     counts = [100 * x.reindex(places).fillna(0.0).to_numpy() / max(x.sum(), 1e-12) for x in (with_it, other)]
     out = pd.DataFrame({"cluster": places, "with_it": counts[0], "beside": counts[1]})
     out["since"] = [since.get(c) for c in places]
-    return out.sort_values(["with_it", "beside"], ascending=False, kind="stable", ignore_index=True)
+    by = ["with_it", "beside"]  # those that count alike stay as they came, whatever their last digits
+    return out.sort_values(by, ascending=False, kind="stable", key=lambda x: x.round(9), ignore_index=True)
