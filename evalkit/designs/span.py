@@ -150,6 +150,8 @@ def less(whole: Span, before: np.ndarray, gram: np.ndarray) -> Span:
         gram = np.where(gone[:, None] | gone[None, :], 0.0, gram)
     kept = whole.pivot[: whole.rank]
     use, lost = kept[~gone[kept]], kept[gone[kept]]
+    if not len(use):
+        return span(gram)
     factor, failed = lapack.dpotrf(gram[use][:, use], lower=0, overwrite_a=1)  # by columns already: no copy is made
     pivots = np.diag(factor) ** 2 / np.diag(gram)[use]
     if failed or pivots.min(initial=1.0) <= SURE:

@@ -15,10 +15,10 @@ import pickle
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import fields
 from itertools import count
 from multiprocessing import get_context
@@ -42,6 +42,8 @@ _Made = TypeVar("_Made", covariant=True)
 _Sent = tuple[BinaryIO, list[Warning]]
 _INHERITED: dict[int, tuple[Callable[[int], Any], Shares]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
+MOST_FILES = 64
+"""Files, at most, in which forks leave what they found; of more tasks some share one."""
 _OFTEN = 0.5  # seconds between two looks at whether the caller is still there
 
 
@@ -60,10 +62,13 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     database = work.study.paths.spread is not None  # a fork has none of its threads
     if (forks := min(1 if database else forks_asked(), len(tasks))) > 1:
         here, there = (say, _silent) if heard_here() else (_silent, say)
+        n, ends = min(len(tasks), MOST_FILES), len(tasks)
+        runs = [range(ends * i // n, ends * (i + 1) // n) for i in range(n)]
         with ExitStack() as opened:
-            out = [opened.enter_context(_shared_file()) for _ in tasks]
-            made = in_forks(lambda i: _made(work, tasks[i : i + 1], out[i], there), len(tasks), forks)
-            return _together(((range(i, i + 1), (out[i], said)) for i, said in made), work.study, tasks, here)
+            out = [opened.enter_context(_shared_file()) for _ in runs]
+            work_on = in_forks(lambda i: _made(work, [tasks[j] for j in runs[i]], out[i], there), n, forks)
+            made = opened.enter_context(closing(work_on))  # nobody works on for who has stopped
+            return _together(((runs[i], (out[i], said)) for i, said in made), work.study, tasks, here)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
         began = time.process_time()
@@ -75,10 +80,10 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     return found
 
 
-def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Iterator[tuple[int, _Made]]:
+def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Generator[tuple[int, _Made]]:
     """What `make` gives for each of 0 to n - 1, with its number, as soon as it is there. It has what it works with as
     forks begin, and keeps what is shared. `EvalkitError` where one is ended from outside."""
-    _INHERITED[key := next(_KEYS)] = make, Shares(n, forks := min(forks, n))
+    _INHERITED[key := next(_KEYS)] = make, Shares(n, forks := max(min(forks, n), 1))
     try:
         with ProcessPoolExecutor(forks, get_context("fork"), _begin, (os.getpid(),)) as pool:
             try:
@@ -163,13 +168,15 @@ def _together(
     sent: Iterable[tuple[range, _Sent]], study: Study, tasks: Sequence[_Task], say: Callable[[_Task], None]
 ) -> list[Any]:
     found, heard, held = dict[int, Any](), dict[int, list[Warning]](), _held(study)
-    for share, (source, said) in sent:
-        heard[share.start] = said
-        with source:
-            source.seek(0)
-            found |= zip(share, _Received(source, held).load(), strict=True)
-    for words in (w for _, said in sorted(heard.items()) for w in said):
-        warnings.warn(words, stacklevel=2)
+    try:
+        for share, (source, said) in sent:
+            heard[share.start] = said
+            with source:
+                source.seek(0)
+                found |= zip(share, _Received(source, held).load(), strict=True)
+    finally:
+        for words in (w for _, said in sorted(heard.items()) for w in said):
+            warnings.warn(words, stacklevel=2)
     for task in tasks:
         say(task)
     return [found[i] for i in range(len(tasks))]

@@ -31,7 +31,9 @@ class Labels:
         """of: those that columns may still be read from."""
         self.rows = rows
         self.index: pd.Index | range = range(rows)
-        self._columns: dict[str, Any] = dict(columns)
+        self._columns: dict[str, Any] = {
+            c: _held(pd.Series(x)) if isinstance(x, list) else x for c, x in columns.items()
+        }
         self._depth: int = 1 + max((x._depth for x in of), default=0)
         if self._depth > _DEEPEST:
             self._read_all()
@@ -45,8 +47,9 @@ class Labels:
         """Those of a table."""
         if isinstance(given, Labels):
             return given
-        made = cls(len(given), {c: partial(_of_series, given, c) for c in given})
-        vars(made).update(frame=given, index=given.index)
+        own = given.copy(deep=False)  # whatever is done to the other afterwards
+        made = cls(len(own), {c: partial(_of_series, own, c) for c in own})
+        vars(made).update(frame=own, index=own.index)
         return made
 
     @cached_property
@@ -77,14 +80,17 @@ class Labels:
         found = self._columns[column]
         if callable(found):
             found = self._columns[column] = found()
-        elif isinstance(found, list):
-            found = self._columns[column] = _held(pd.Series(found))
+        if isinstance(found, np.ndarray) and found.flags.writeable:  # others read it too
+            found = self._columns[column] = found.view()
+            found.flags.writeable = False
         return found
 
     def at(self, column: str, row: int) -> Any:
         """One label."""
         found = self.read(column)
         value = found[row] if isinstance(found, Array) else found
+        if isinstance(value, np.timedelta64):
+            return pd.Timedelta(value)
         return pd.Timestamp(value) if isinstance(value, np.datetime64) else value
 
     def __getstate__(self) -> dict[str, object]:
@@ -221,7 +227,9 @@ def _held(values: pd.Series) -> Array:
 
 def _is_words(values: Column) -> bool:
     if isinstance(values, Array):
-        return values.dtype == object or pd.api.types.is_string_dtype(values.dtype)
+        kind = values.dtype
+        words = pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind)
+        return words or isinstance(kind, pd.CategoricalDtype)
     return isinstance(values, str)
 
 

@@ -86,3 +86,25 @@ def test_a_part_that_tells_more_alone_than_whole_columns_is_not_taken_out() -> N
 def test_a_part_with_most_columns_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leverage, "LARGE", np.inf)
     assert made_of(parts_of())[2] == [None] * PARTS
+
+
+@pytest.mark.parametrize("times", [1e2, 1e4, 1e5, 1e7])
+def test_a_part_that_takes_columns_and_outweighs_the_others_is_exact_or_not_taken_out(times: float) -> None:
+    """What is left of the columns beside the lost one is a difference of numbers `times` as large."""
+    rng, used = np.random.default_rng(0), 0
+    for _ in range(60):
+        Z = rng.integers(0, 3, (6, 3)).astype(float)
+        n, rest = times * (Z - Z.mean(0)).T @ (Z - Z.mean(0)), np.zeros((8, 8))
+        B = rng.normal(size=(20, 7))
+        rest[1:, 1:] = B.T @ B / 20  # nothing else tells column 0
+        N = rest.copy()
+        N[:3, :3] += n
+        if np.linalg.matrix_rank(n) < 2 or (whole := span(N)).rank < 8:
+            continue
+        left = without_each(whole, N, whole.inverse(), [(np.arange(3), n)])[0]
+        if left is not None:
+            used += 1
+            right = np.append(0.0, rng.normal(size=7))
+            told = np.linalg.solve(rest[1:, 1:], right[1:])
+            np.testing.assert_allclose(left.solve(right)[1:], told, rtol=1e-6, atol=1e-8 * np.abs(told).max())
+    assert used > 40 if times < 1e3 else used < 60

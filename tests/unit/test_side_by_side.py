@@ -20,6 +20,7 @@ from joblib import effective_n_jobs, parallel_config
 
 import evalkit as ek
 from evalkit.designs.noise.weighing import Made, Weighing
+from evalkit.evaluation import side_by_side as side
 from evalkit.evaluation.side_by_side import Shares, side_by_side
 from evalkit.progress import STEPS, step, told
 from tests.study.panels import panel, study
@@ -275,3 +276,33 @@ def test_what_goes_wrong_elsewhere_is_raised_here(made: ek.Study, backend: str) 
 @pytest.mark.filterwarnings("ignore:task")
 def test_nothing_is_sent_out_unless_the_caller_says_so(made: ek.Study) -> None:
     assert {p for p, *_ in side_by_side(Where(made), [1, 2, 3], lambda _: None)} == {os.getpid()}
+
+
+@dataclass(frozen=True)
+class FailingLate(Where):
+    """Fails at its last task, when the others are done."""
+
+    def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
+        if task == 3:
+            time.sleep(1.0)
+            raise ek.EvalkitError("task 3 fails")
+        return super().__call__(task)
+
+
+@forking
+def test_what_was_warned_of_is_said_though_a_task_fails(made: ek.Study) -> None:
+    with parallel_config("multiprocessing", n_jobs=2), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(ek.EvalkitError, match="task 3 fails"):
+            side_by_side(FailingLate(made), [1, 2, 3], lambda _: None)
+    assert [str(w.message) for w in said] == ["task 1", "task 2"]
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:task")
+def test_many_tasks_need_no_more_files_than_few(made: ek.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, real = [], side.MOST_FILES
+    monkeypatch.setattr(side, "_shared_file", lambda make=side._shared_file: opened.append(1) or make())
+    with parallel_config("multiprocessing", n_jobs=2):
+        found = side_by_side(Where(made), list(range(real + 30)), lambda _: None)
+    assert len(found) == real + 30 and len(opened) == real

@@ -48,3 +48,8 @@ def test_what_is_left_without_a_part_knows_columns_that_went_with_it() -> None:
     right[2] = 0.0
     told = np.linalg.solve(gram[np.ix_(use, use)], right[use])
     assert found.solve(right[:, None])[use, 0] == pytest.approx(told, rel=1e-12)
+
+
+def test_nothing_is_left_without_a_part_that_tells_all() -> None:
+    gram, _ = gram_of(5)
+    assert less(span(gram), gram, np.zeros((6, 6))).rank == 0

@@ -101,12 +101,15 @@ def _worked_out(
     W = inverse[at[:, :, None], at[:, None]] * (inside[:, :, None] & inside[:, None])
     alone = (W[:, each, each] > 0) & (size[at] - n[:, each, each] <= TOLERANCE * size[at])
     lost, back = [np.flatnonzero(x) for x in alone], [np.zeros((0, 0))] * len(parts)
+    least = np.ones(len(parts))  # what taking the lost columns out leaves of the others, at least
     for i in np.flatnonzero(alone.any(axis=1)):
-        own, gone = W[i], lost[i]
+        own, gone, before = W[i], lost[i], W[i].diagonal().copy()
         back[i] = np.linalg.inv(own[gone[:, None], gone])
         own -= own[:, gone] @ (back[i] @ own[gone])
         own[gone], own[:, gone] = 0.0, 0.0
+        kept = (before > 0) & ~alone[i]
+        least[i] = max((own.diagonal()[kept] / before[kept]).min(initial=1.0), 0.0)
     H = np.linalg.solve(np.eye(len(each)) - n @ W, n)
-    sure = np.abs(H * W).sum(axis=(1, 2)) < SURE
+    sure = np.abs(H * W).sum(axis=(1, 2)) < SURE * least  # what cancels there has fewer digits left
     made = zip(lost, back, H, count, sure, strict=True)
     return [(gone, b, h[:c, :c]) if yes else None for gone, b, h, c, yes in made]
