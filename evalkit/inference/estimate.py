@@ -45,15 +45,14 @@ NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='anal
 
 
 class Labelled:
-    """The labels of an Estimate: taken as `Labels` or as a table, given as a table of the reader's own, which is made
-    when asked for."""
+    """The labels of an Estimate: taken as `Labels` or as a table, given as a table, which is made when asked for."""
 
     @overload
     def __get__(self, est: None, kind: object = None) -> Labelled: ...
     @overload
     def __get__(self, est: Estimate, kind: object = None) -> pd.DataFrame: ...
     def __get__(self, est: Estimate | None, kind: object = None) -> Labelled | pd.DataFrame:
-        return self if est is None else est.label_columns.frame.copy(deep=False)
+        return self if est is None else est.label_columns.told()
 
     def __set__(self, est: Estimate, given: Labels | pd.DataFrame) -> None:
         vars(est)["label_columns"] = Labels.of(given)

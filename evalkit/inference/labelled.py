@@ -34,6 +34,7 @@ class Labels:
         self._columns: dict[str, Any] = {
             c: _held(pd.Series(x)) if isinstance(x, list) else x for c, x in columns.items()
         }
+        self._told = False
         self._depth: int = 1 + max((x._depth for x in of), default=0)
         if self._depth > _DEEPEST:
             self._read_all()
@@ -57,16 +58,21 @@ class Labels:
         """As a table for people."""
         return pd.DataFrame({c: self.read(c) for c in self}, index=self.index)
 
+    def told(self) -> pd.DataFrame:
+        """The table, for a reader; labels are what stands in it from now on, whatever is written there."""
+        table, self._told = self.frame, True
+        return table
+
     @property
     def unread(self) -> pd.DataFrame:
         """These, for who takes them in place of their table, as an Estimate does."""
         return cast(pd.DataFrame, self)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(map(str, self.frame)) if self._told else iter(self._columns)
 
     def __contains__(self, column: str) -> bool:
-        return column in self._columns
+        return column in (self.frame if self._told else self._columns)
 
     def __getitem__(self, column: str) -> np.ndarray:
         """(k,)"""
@@ -77,6 +83,8 @@ class Labels:
 
     def read(self, column: str) -> Column:
         """A column as it is held."""
+        if self._told:
+            return _of_series(self.frame, column)
         found = self._columns[column]
         if callable(found):
             found = self._columns[column] = found()
@@ -94,7 +102,7 @@ class Labels:
         return pd.Timestamp(value) if isinstance(value, np.datetime64) else value
 
     def __getstate__(self) -> dict[str, object]:
-        return {"rows": self.rows, "index": self.index, "_columns": self._read_all(), "_depth": 0}
+        return {"rows": self.rows, "index": self.index, "_columns": self._read_all(), "_depth": 0, "_told": False}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
@@ -114,7 +122,8 @@ class Labels:
 
     def _asked(self, columns: Iterator[str] | Labels) -> dict[str, Any]:
         """Columns as they are held; one that was not asked for yet stays so, and is asked for once."""
-        return {c: partial(self.read, c) if callable(x := self._columns[c]) else x for c in columns}
+        late = self._told
+        return {c: partial(self.read, c) if late or callable(x := self._columns[c]) else x for c in columns}
 
     def take(self, index: np.ndarray) -> Labels:
         """The rows at some positions."""

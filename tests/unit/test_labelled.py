@@ -113,19 +113,26 @@ def test_an_estimate_takes_a_table_and_gives_it_back():
         est.labels = table
 
 
-def test_nobody_changes_an_estimate_by_what_it_gave_or_was_given():
+def test_what_is_given_later_changes_nothing_and_what_is_written_into_labels_is_read_everywhere():
     table, words = pd.DataFrame({"component": ["a", "b"], "event_time": [0, 1]}), ["x", "y"]
     est = Estimate.from_influence([1.0, 2.0], np.eye(2), table).with_labels(said=words)
     table.loc[0, "component"] = "changed"
     del table["event_time"]
     words.append("z")
-    shown = est.labels
-    shown.loc[0, "component"] = "changed"
     with pytest.raises(ValueError, match="read-only"):
         est.label_columns["event_time"][:] = 9
     for told in (est.labels, est.to_frame(), est.select(np.array([0, 1])).labels):
         assert told["component"].tolist() == ["a", "b"] and told["event_time"].tolist() == [0, 1]
         assert told["said"].tolist() == ["x", "y"]
+    est = est.with_labels(said="z")
+    est.labels["component"] = ["c", "d"]
+    for told in (
+        est.labels,
+        est.to_frame(),
+        est.select(np.array([0, 1])).labels,
+        pickle.loads(pickle.dumps(est)).labels,
+    ):
+        assert told["component"].tolist() == ["c", "d"] and est.row(1)["component"] == "d"
 
 
 def test_categories_that_differ_are_several():
