@@ -346,7 +346,8 @@ BEST_KNOWN = np.array(
     [[26, 28, 6], [20, 23, 18], [19, 13, 6], [20, 29, 7], [30, 13, 7], [26, 22, 15], [30, 17, 12], [22, 17, 12],
      [28, 23, 18], [25, 14, 15]]
 )  # fmt: skip
-"""Starts of ten places by three components with weights of least noise, the best of hours of searches of many kinds."""
+"""Starts of ten places by three components with weights of least noise, the best of some forty minutes of searches of
+several kinds."""
 
 
 def gains_least(draws: int) -> Iterator[Row]:

@@ -23,8 +23,8 @@ from evalkit.designs.noise.weighing import NoCovarianceError, Weighing
 from evalkit.designs.protocol import StudyLike
 from evalkit.designs.rollout.plan import ExposureStates
 from evalkit.designs.threads import one_thread
-from evalkit.inference.estimate import PRIOR_DF, Estimate
-from evalkit.inference.intervals import critical
+from evalkit.inference.estimate import Estimate
+from evalkit.inference.intervals import PRIOR_DF, critical
 from evalkit.vocabulary import DriftWord
 
 RAMP = 4

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import methodcaller
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ from scipy import sparse
 
 from evalkit.errors import EvalkitError, OptionError, check_choice
 from evalkit.inference import labels as row_labels
-from evalkit.inference.intervals import Spread, check_level, critical, joined, p_values, std_errors
-from evalkit.inference.labelled import Column, Labels
+from evalkit.inference.intervals import Spread, check_level, critical, joined, moderated, p_values, std_errors
+from evalkit.inference.labelled import Column, Labels, labelled
 from evalkit.inference.named import Named
 from evalkit.inference.replicates import (
     FEW,
@@ -37,34 +37,11 @@ from evalkit.inference.sources import DenseSource, Influence, Rows
 from evalkit.show.tables import from_frame
 from evalkit.show.words import count_words
 
-PRIOR_DF = 10.0
-"""Degrees of freedom that a working covariance is worth, at most, beside those of the refits."""
-_T = TypeVar("_T")
 UNVARIED = "no interval: no variation to learn from"
 NO_REFITS = "This estimate has no delete-one-cluster refits. Use inference='analytic'."
 
 
-class Labelled:
-    """The labels of an Estimate: taken as `Labels` or as a table, given as a table, which is made when asked for."""
-
-    @overload
-    def __get__(self, est: None, kind: object = None) -> Labelled: ...
-    @overload
-    def __get__(self, est: Estimate, kind: object = None) -> pd.DataFrame: ...
-    def __get__(self, est: Estimate | None, kind: object = None) -> Labelled | pd.DataFrame:
-        return self if est is None else est.label_columns.told()
-
-    def __set__(self, est: Estimate, given: Labels | pd.DataFrame) -> None:
-        vars(est)["label_columns"] = Labels.of(given)
-
-
-def _read_late(made: type[_T]) -> type[_T]:
-    """Labels of a class of Estimates are made when asked for."""
-    made.labels = Labelled()  # type: ignore[attr-defined]
-    return made
-
-
-@_read_late
+@labelled
 @dataclass(frozen=True, eq=False)
 class Estimate(Named):
     """Estimates of k numbers that share units.
@@ -206,7 +183,7 @@ class Estimate(Named):
         if kind not in self._spreads:
             made = _analytic(self) if kind == "analytic" else jackknife(self.value, self.replicates)
             if self.working is not None and kind == "moderated":
-                made = _moderated(self.working, _analytic(self), made, self.replicates.fewest)
+                made = moderated(self.working, _analytic(self), made, self.replicates.fewest)
             self._spreads[kind] = made
         return self._spreads[kind]
 
@@ -418,27 +395,6 @@ def _working(est: Estimate, matrix: np.ndarray) -> np.ndarray | None:
     known, some = np.diag(est.working) > 0, sparse.csr_array(matrix)
     whole = ~((matrix != 0) & ~known).any(axis=1)
     return np.asarray(some @ (some @ np.nan_to_num(est.working)).T) * np.outer(whole, whole)
-
-
-def _moderated(working: np.ndarray, influence: Spread, refits: Spread, fewest: np.ndarray) -> Spread:
-    """The working covariance and that of the data weighed by their degrees of freedom, which add up:
-    (d0 V_working + d V_data) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
-    Genetics and Molecular Biology 3); d0 is at most one less than the clusters in the smaller arm, `fewest` (k,), since
-    shocks of a few places may be of another size than those of all. A row without refits has no interval; one without a
-    working covariance has that of its refits.
-
-    Where a cluster pulls the fit by a share h, the square of its residual is too small by 1 - h, and refits divide it
-    by (1 - h)^2, too large by as much. Standard errors of the data are between, the geometric mean of both, which
-    divides by 1 - h (CR2; Bell and McCaffrey 2002, Survey Methodology 28).
-    """
-    known = np.diag(working) > 0
-    prior = np.where(known, np.clip(fewest - 1.0, 1.0, PRIOR_DF), 0.0)
-    total = prior + refits.df
-    least, most = np.diag(influence.vcov), np.diag(refits.vcov)
-    ratio = np.divide(least, most, out=np.ones(len(most)), where=known & (most > least))
-    mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total) * ratio**0.25
-    vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
-    return Spread(vcov, total, refits.reason)
 
 
 def _kinds(est: Estimate, inference: str) -> str | np.ndarray:

@@ -12,6 +12,8 @@ from scipy.special import stdtr, stdtrit
 
 from evalkit.errors import OptionError
 
+PRIOR_DF = 10.0
+"""Degrees of freedom that a working covariance is worth, at most, beside those of the refits."""
 ROUNDING = 1e-10
 NO_DIRECTION = 1e-12
 """Share of the largest eigenvalue of a correlation up to which another is rounding."""
@@ -166,3 +168,24 @@ def holm(p: ArrayLike, family: ArrayLike | None = None) -> NDArray[np.float64]:
         stepped = np.maximum.accumulate(mine[order] * (member.sum() - np.arange(len(mine))))
         adjusted[np.flatnonzero(seen & member)[order]] = np.minimum(stepped, 1.0)
     return adjusted
+
+
+def moderated(working: np.ndarray, influence: Spread, refits: Spread, fewest: np.ndarray) -> Spread:
+    """The working covariance and that of the data weighed by their degrees of freedom, which add up:
+    (d0 V_working + d V_data) / (d0 + d) with d0 + d degrees of freedom (as in Smyth 2004, Statistical Applications in
+    Genetics and Molecular Biology 3); d0 is at most one less than the clusters in the smaller arm, `fewest` (k,), since
+    shocks of a few places may be of another size than those of all. A row without refits has no interval; one without a
+    working covariance has that of its refits.
+
+    Where a cluster pulls the fit by a share h, the square of its residual is too small by 1 - h, and refits divide it
+    by (1 - h)^2, too large by as much. Standard errors of the data are between, the geometric mean of both, which
+    divides by 1 - h (CR2; Bell and McCaffrey 2002, Survey Methodology 28).
+    """
+    known = np.diag(working) > 0
+    prior = np.where(known, np.clip(fewest - 1.0, 1.0, PRIOR_DF), 0.0)
+    total = prior + refits.df
+    least, most = np.diag(influence.vcov), np.diag(refits.vcov)
+    ratio = np.divide(least, most, out=np.ones(len(most)), where=known & (most > least))
+    mine, theirs = np.sqrt(prior / total), np.sqrt(refits.df / total) * ratio**0.25
+    vcov = np.outer(mine, mine) * np.nan_to_num(working) + np.outer(theirs, theirs) * refits.vcov
+    return Spread(vcov, total, refits.reason)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from pandas.api.extensions import ExtensionArray
 
 Array: TypeAlias = np.ndarray | ExtensionArray
 Column: TypeAlias = Array | list[Any] | str | float | int | None
+_T = TypeVar("_T")
 _HEADS = ("units_exposed", "units_comparison", "units_left_out", "units_not_seen")
 _DEEPEST = 20  # labels of labels of labels, until columns are read
 _LEFT_OUT = ("reason", "mass")  # where rows agree in no group
@@ -167,6 +168,22 @@ class Labels:
         fill = "several" if _is_words(values) and column != "reason" else np.nan
         said = [self.at(column, g[0]) if agree else fill for g, agree in zip(groups.rows, alike, strict=True)]
         return _held(pd.Series(said))
+
+
+class _Told:
+    """The `labels` of what has `label_columns`: taken as `Labels` or as a table, given as a table, made when asked."""
+
+    def __get__(self, of: Any, kind: object = None) -> Any:
+        return self if of is None else of.label_columns.told()
+
+    def __set__(self, of: object, given: Labels | pd.DataFrame) -> None:
+        vars(of)["label_columns"] = Labels.of(given)
+
+
+def labelled(made: type[_T]) -> type[_T]:
+    """Put that in the place of a field `labels`, of which a dataclass leaves nothing where it has no default."""
+    made.labels = _Told()  # type: ignore[attr-defined]
+    return made
 
 
 @dataclass(frozen=True, eq=False)

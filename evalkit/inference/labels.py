@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,16 +35,6 @@ class Row(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
-
-
-def common(labels: pd.DataFrame, keep: np.ndarray) -> pd.DataFrame:
-    """One label row: columns on which the chosen rows agree; "several" where they do not."""
-    return common_rows(labels, [np.arange(len(labels))[keep]])
-
-
-def common_rows(labels: pd.DataFrame, groups: Sequence[np.ndarray]) -> pd.DataFrame:
-    """One label row for each group of row positions, as `Labels.common` gives it."""
-    return Labels.of(labels).common(groups).frame
 
 
 def reasons(value: np.ndarray, labels: Labels, used: np.ndarray) -> np.ndarray:

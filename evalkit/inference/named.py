@@ -68,5 +68,5 @@ class Named(ABC):
         options: those of `ek.plot.event_study` or `ek.plot.estimates`, such as `ax=`.
         """
         figures = import_module("evalkit.figures")  # they stand above and are asked for by name
-        by_time = "event_time" in self.label_columns and len(set(self.label_columns["event_time"])) > 1
+        by_time = "event_time" in self.label_columns and pd.Series(self.label_columns["event_time"]).nunique() > 1
         return (figures.event_study if by_time else figures.estimates)(self, **options)

@@ -26,7 +26,7 @@ from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.triple import PairReader, TripleDifference
 from evalkit.designs.span import less
-from evalkit.inference.estimate import PRIOR_DF
+from evalkit.inference.intervals import PRIOR_DF
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
 from evalkit.rollouts.kernel import Cells, Screen, spread_of

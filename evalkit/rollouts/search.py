@@ -250,7 +250,8 @@ def moved(starts: np.ndarray, draws: np.ndarray, choice: Choice) -> np.ndarray:
     """Other starts nearby. draws: five numbers from 0 to 1, of which the third tells what is done: one start elsewhere,
     a little earlier or later, or as in another place; two places or two components of a place exchanged; a place's
     other starts as in another place; all starts of a place a little earlier or later; one beside another place's; or
-    all starts of a component in a stretch of up to 8 periods one earlier or later, where that is allowed."""
+    all starts of a component in a stretch of up to 8 periods, or all that never come, one earlier or later, where that
+    is allowed."""
     n = int(draws[0] * len(choice.free))
     i, v, j, kind = choice.free[n, 0], choice.free[n, 1], int(draws[1] * len(starts)), draws[2] * choice.ways
     w, by = int(draws[1] * len(choice.first)), (1 + int(draws[3] * 3)) * (1 if draws[4] < 0.5 else -1)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from evalkit.components.switches import ENOUGH, REMAIN
-from evalkit.inference.estimate import PRIOR_DF
+from evalkit.inference.intervals import PRIOR_DF
 from evalkit.rollouts.brief import BASE_WINDOW
 from evalkit.rollouts.compiled import quick
 from evalkit.rollouts.kernel import NOTHING, Cells, Spreads, shifts, squares, weigh

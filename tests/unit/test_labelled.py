@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit import figures
 from evalkit.inference import Estimate
 from evalkit.inference.labelled import Labels
 
@@ -32,27 +33,27 @@ def tables(draw: st.DrawFn, least: int = 0) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def alike(found: Labels, table: pd.DataFrame) -> None:
+def assert_alike(found: Labels, table: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found.frame, table, check_dtype=len(table) > 0)
 
 
 @given(tables(), st.data())
 def test_rows_that_are_taken_are_those_of_the_table(table, data):
     at = np.array(data.draw(st.lists(st.integers(0, len(table) - 1), max_size=5)) if len(table) else [], dtype=int)
-    alike(Labels.of(table).take(at), table.iloc[at].reset_index(drop=True))
+    assert_alike(Labels.of(table).take(at), table.iloc[at].reset_index(drop=True))
 
 
 @given(tables(1), tables(1))
 def test_rows_below_each_other_are_those_of_the_tables(one, other):
     other = other.drop(columns=["cohort", "component"])
-    alike(Labels.joined([Labels.of(one), Labels.of(other)]), pd.concat([one, other], ignore_index=True))
-    alike(Labels.joined([Labels.of(one), Labels.of(one)]), pd.concat([one, one], ignore_index=True))
+    assert_alike(Labels.joined([Labels.of(one), Labels.of(other)]), pd.concat([one, other], ignore_index=True))
+    assert_alike(Labels.joined([Labels.of(one), Labels.of(one)]), pd.concat([one, one], ignore_index=True))
 
 
 @given(tables())
 def test_other_columns_stand_where_the_old_ones_stood(table):
     made = Labels.of(table).assign(component="all", more=np.arange(len(table)))
-    alike(made, table.assign(component="all", more=np.arange(len(table))))
+    assert_alike(made, table.assign(component="all", more=np.arange(len(table))))
     assert list(made.without("cohort")) == [c for c in made if c != "cohort"]
 
 
@@ -138,3 +139,11 @@ def test_what_is_given_later_changes_nothing_and_what_is_written_into_labels_is_
 def test_categories_that_differ_are_several():
     labels = Labels.of(pd.DataFrame({"component": pd.Categorical(["a", "b"])}))
     assert labels.common([np.array([0, 1])]).at("component", 0) == "several"
+
+
+@pytest.mark.parametrize(("times", "drawn"), [([np.nan, np.nan], "side by side"), ([0.0, 1.0], "over time")])
+def test_rows_of_no_time_are_not_drawn_over_time(monkeypatch, times, drawn):
+    monkeypatch.setattr(figures, "estimates", lambda est: "side by side")
+    monkeypatch.setattr(figures, "event_study", lambda est: "over time")
+    table = pd.DataFrame({"component": ["a", "b"], "event_time": times})
+    assert Estimate.from_influence([1.0, 2.0], np.eye(2), table).plot() == drawn
