@@ -1,9 +1,9 @@
 """Components side by side, in forks or processes of joblib, as `joblib.parallel_config` of the caller says.
 
-With no configuration they are evaluated one after another, here. "multiprocessing" is forks of this process: they begin
-with all that it holds, and take neighbours; where the system does not fork, nothing is sent anywhere. Of other
-processes the first component is evaluated here, which tells whether the rest is worth their start. Findings are the
-same to the bit: random steps go by a component's own seed.
+With no configuration they are evaluated one after another, here. "multiprocessing" is forks of this process, which
+works beside them: they begin with all that it holds, and each takes neighbours; where the system does not fork, nothing
+is sent anywhere. Of other processes the first component is evaluated here, which tells whether the rest is worth their
+start. Findings are the same to the bit: random steps go by a component's own seed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
 from dataclasses import fields
@@ -37,14 +37,18 @@ from evalkit.study.paths import Level, Paths
 
 _Task = TypeVar("_Task", contravariant=True)
 _Made = TypeVar("_Made", covariant=True)
+_Left = TypeVar("_Left")
 
 
-_Sent = tuple[BinaryIO, list[Warning]]
+_Found = tuple[list[Any], list[Warning]]
+"""What was found for each of some tasks, and what was warned of meanwhile."""
+_Sent = tuple[list[Any] | BinaryIO, list[Warning]]
+"""The same, or the file that another process left it in."""
 _INHERITED: dict[int, tuple[Callable[[int], Any], Shares]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
 MOST_FILES = 64
 """Files, at most, in which forks leave what they found; of more tasks some share one."""
-_OFTEN = 0.5  # seconds between two looks at whether the caller is still there
+_OFTEN = 0.5  # seconds between two looks at whether the others are still there
 
 
 class Worker(Protocol[_Task, _Made]):
@@ -66,9 +70,18 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
         runs = [range(ends * i // n, ends * (i + 1) // n) for i in range(n)]
         with ExitStack() as opened:
             out = [opened.enter_context(_shared_file()) for _ in runs]
-            work_on = in_forks(lambda i: _made(work, [tasks[j] for j in runs[i]], out[i], there), n, forks)
-            made = opened.enter_context(closing(work_on))  # nobody works on for who has stopped
-            return _together(((runs[i], (out[i], said)) for i, said in made), work.study, tasks, here)
+
+            def make(i: int) -> _Found:
+                return _made(work, [tasks[j] for j in runs[i]], there)
+
+            def leave(i: int, made: _Found) -> _Sent:
+                _Packer(out[i], _held(work.study)).dump(made[0])
+                out[i].flush()
+                return [], made[1]
+
+            made = opened.enter_context(closing(in_forks(make, n, forks, leave)))  # nobody works for who has stopped
+            sent = ((runs[i], (found or out[i], said)) for i, (found, said) in made)
+            return _together(sent, work.study, tasks, here)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
         began = time.process_time()
@@ -80,15 +93,18 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
     return found
 
 
-def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Generator[tuple[int, _Made]]:
-    """What `make` gives for each of 0 to n - 1, with its number, as soon as it is there. It has what it works with as
-    forks begin, and keeps what is shared. `EvalkitError` where one is ended from outside."""
-    _INHERITED[key := next(_KEYS)] = make, Shares(n, forks := max(min(forks, n), 1))
+def in_forks(
+    make: Callable[[int], _Left], n: int, forks: int, leave: Callable[[int, _Left], _Left] = lambda _, made: made
+) -> Generator[tuple[int, _Left]]:
+    """What `make` gives for each of 0 to n - 1, with its number: this process is one of so many, and makes its share.
+    The others have what it works with as they begin, and send what `leave` makes of theirs. What is shared is kept.
+    `EvalkitError` where one is ended from outside."""
+    shares = Shares(n, forks := max(min(forks, n), 1))
+    _INHERITED[key := next(_KEYS)] = (lambda i: leave(i, make(i))), shares
     try:
-        with ProcessPoolExecutor(forks, get_context("fork"), _begin, (os.getpid(),)) as pool:
+        with ProcessPoolExecutor(max(forks - 1, 1), get_context("fork"), _begin, (os.getpid(),)) as pool:
             try:
-                for done in as_completed([pool.submit(_inherited, key) for _ in range(n)]):
-                    yield done.result()
+                yield from _beside(make, shares, [pool.submit(_inherited, key) for _ in range(n)])
             except BaseException:  # Ctrl-C among them: the pool would wait for all that it has begun
                 for fork in list((pool._processes or {}).values()):
                     fork.kill()
@@ -100,17 +116,44 @@ def in_forks(make: Callable[[int], _Made], n: int, forks: int) -> Generator[tupl
         del _INHERITED[key]
 
 
+def _beside(
+    make: Callable[[int], _Left], shares: Shares, waiting: list[Future[tuple[int, _Left] | None]]
+) -> Generator[tuple[int, _Left]]:
+    """What is made here, and then what others made, or had made when something went wrong, here or there."""
+    found = list[tuple[int, _Left]]()
+
+    def look() -> None:
+        for done in [f for f in waiting if f.done()]:
+            waiting.remove(done)
+            found.extend([made] if (made := done.result()) is not None else [])
+
+    try:
+        while (mine := _next(make, shares, look)) is not None:
+            yield mine
+            look()
+        for _ in as_completed(waiting.copy()):
+            look()
+    except Exception:
+        look()
+        yield from found
+        raise
+    yield from found
+
+
 class Shares:
-    """Which of n tasks a fork takes next: of a run of neighbours, so that what is kept with one is there for the next,
-    and after these the last of the longest run that is left to another."""
+    """Which of n tasks a process takes next: of a run of neighbours, so that what is kept with one is there for the
+    next, and after these the last of the longest run that is left to another."""
 
     def __init__(self, n: int, forks: int) -> None:
         ends, fork = [n * i // forks for i in range(forks + 1)], get_context("fork")
         self._runs, self._begun = fork.RawArray("q", [*ends[:-1], *ends[1:]]), fork.RawValue("q", 0)
         self._lock, self._mine = fork.Lock(), -1
 
-    def take(self) -> int:
-        with self._lock:
+    def take(self, failed: Callable[[], None] = lambda: None) -> int | None:
+        """The next, or None where all are taken; `failed` raises where another is gone, perhaps as it took one."""
+        while not self._lock.acquire(timeout=_OFTEN):
+            failed()
+        try:
             if self._mine < 0:
                 self._mine = self._begun.value
                 self._begun.value += 1
@@ -118,8 +161,12 @@ class Shares:
             if first[self._mine] < end[self._mine]:
                 first[self._mine] += 1
                 return int(first[self._mine]) - 1
-            end[longest := (end - first).argmax()] -= 1
+            if end[longest := (end - first).argmax()] == first[longest]:
+                return None
+            end[longest] -= 1
             return int(end[longest])
+        finally:
+            self._lock.release()
 
 
 def _shared_file() -> BinaryIO:
@@ -141,11 +188,14 @@ def _begin(caller: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _inherited(key: int) -> tuple[int, Any]:
-    make, shares = _INHERITED[key]
+def _next(make: Callable[[int], _Left], shares: Shares, failed: Callable[[], None]) -> tuple[int, _Left] | None:
+    with parallel_config("sequential"):  # draws within stay in the process
+        return None if (i := shares.take(failed)) is None else (i, make(i))
+
+
+def _inherited(key: int) -> tuple[int, Any] | None:
     try:
-        with parallel_config("sequential"):  # draws within stay in the fork
-            return (i := shares.take()), make(i)
+        return _next(*_INHERITED[key], lambda: None)
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
@@ -169,11 +219,9 @@ def _together(
 ) -> list[Any]:
     found, heard, held = dict[int, Any](), dict[int, list[Warning]](), _held(study)
     try:
-        for share, (source, said) in sent:
+        for share, (made, said) in sent:
             heard[share.start] = said
-            with source:
-                source.seek(0)
-                found |= zip(share, _Received(source, held).load(), strict=True)
+            found |= zip(share, made if isinstance(made, list) else _read(made, held), strict=True)
     finally:
         for words in (w for _, said in sorted(heard.items()) for w in said):
             warnings.warn(words, stacklevel=2)
@@ -182,9 +230,16 @@ def _together(
     return [found[i] for i in range(len(tasks))]
 
 
+def _read(source: BinaryIO, held: dict[str, object]) -> list[Any]:
+    with source:
+        source.seek(0)
+        return _Received(source, held).load()  # type: ignore[no-any-return]
+
+
 def _loaded(sent: bytes, tasks: Sequence[object]) -> tuple[bytes, list[Warning]]:
-    out = io.BytesIO()
-    said = _made(pickle.loads(sent), tasks, out)  # noqa: S301 (the caller's own)
+    work: Worker[Any, Any] = pickle.loads(sent)  # noqa: S301 (the caller's own)
+    found, said = _made(work, tasks)
+    _Packer(out := io.BytesIO(), _held(work.study)).dump(found)
     return out.getvalue(), said
 
 
@@ -192,19 +247,15 @@ def _silent(task: object) -> None:
     """Say nothing of it."""
 
 
-def _made(
-    work: Worker[Any, Any], tasks: Sequence[_Task], out: BinaryIO, say: Callable[[_Task], None] = _silent
-) -> list[Warning]:
-    """Write what a process found into `out`, without what the caller has; the warnings that it gave."""
+def _made(work: Worker[Any, Any], tasks: Sequence[_Task], say: Callable[[_Task], None] = _silent) -> _Found:
+    """What is found for some tasks beside others, and the warnings that were given."""
     found = []
     with warnings.catch_warnings(record=True) as said, one_thread():
         warnings.simplefilter("always")
         for task in tasks:
             say(task)
             found.append(work(task))
-    _Packer(out, _held(work.study)).dump(found)
-    out.flush()
-    return [w.message for w in said if isinstance(w.message, Warning)]
+    return found, [w.message for w in said if isinstance(w.message, Warning)]
 
 
 def _held(study: Study) -> dict[str, object]:

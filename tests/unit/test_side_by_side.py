@@ -119,12 +119,12 @@ def test_others_send_back_what_the_caller_has_as_the_caller_s_own(made: ek.Study
 
 
 @forking
-def test_forks_take_the_next_and_give_back_what_the_caller_has(made: ek.Study) -> None:
+def test_a_fork_works_beside_the_caller_and_gives_back_what_the_caller_has(made: ek.Study) -> None:
     with parallel_config("multiprocessing", n_jobs=2), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         found = side_by_side(Slow(made), [1, 2, 3], lambda _: None)
     first, second, third = (p for p, *_ in found)
-    assert len({first, second, os.getpid()}) == 3 and third in {first, second}
+    assert first != second and os.getpid() in {first, second} and third in {first, second}
     assert all(s is made for _, s, _ in found)
     assert [str(w.message) for w in said if w.category is ek.EvalkitWarning] == ["task 1", "task 2", "task 3"]
 
@@ -132,16 +132,30 @@ def test_forks_take_the_next_and_give_back_what_the_caller_has(made: ek.Study) -
 @forking
 def test_a_fork_takes_neighbours_and_then_the_last_that_are_left_to_another() -> None:
     shares = Shares(7, 3)
-    assert [shares.take() for _ in range(7)] == [0, 1, 6, 3, 5, 2, 4]
+    assert [shares.take() for _ in range(9)] == [0, 1, 6, 3, 5, 2, 4, None, None]
+
+
+@forking
+def test_who_waits_for_one_that_is_gone_as_it_took_its_next_is_told() -> None:
+    def failed() -> None:
+        raise ek.EvalkitError("it is gone")
+
+    shares = Shares(7, 3)
+    gone = multiprocessing.get_context("fork").Process(target=shares._lock.acquire)
+    gone.start()
+    gone.join()
+    with pytest.raises(ek.EvalkitError, match="it is gone"):
+        shares.take(failed)
 
 
 @dataclass(frozen=True)
 class Killed(Where):
-    """Is ended from outside at its second task."""
+    """Is ended from outside where it is a fork; the caller takes its time."""
 
     def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
-        if task == 2:
+        if os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.5)
         return super().__call__(task)
 
 
@@ -149,7 +163,7 @@ class Killed(Where):
 @pytest.mark.filterwarnings("ignore:task")
 def test_a_fork_that_is_ended_from_outside_is_said(made: ek.Study) -> None:
     with parallel_config("multiprocessing", n_jobs=2), pytest.raises(ek.EvalkitError, match="too little memory"):
-        side_by_side(Killed(made), [1, 2, 3], lambda _: None)
+        side_by_side(Killed(made), list(range(30)), lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -177,10 +191,10 @@ def test_no_fork_outlives_who_began_it(made: ek.Study, tmp_path: Path) -> None:
     caller = multiprocessing.Process(target=evaluating, args=(made, tmp_path))
     caller.start()
     assert within(30, lambda: len(list(tmp_path.iterdir())) == 2)
-    forks = [int(p.name) for p in tmp_path.iterdir()]
+    forks = {int(p.name) for p in tmp_path.iterdir()} - {caller.pid}
     caller.kill()
     caller.join()
-    assert within(10, lambda: not any(map(running, forks)))
+    assert len(forks) == 1 and within(10, lambda: not any(map(running, forks)))
 
 
 @forking
@@ -190,8 +204,8 @@ def test_what_forks_are_at_is_written_as_they_begin(
 ) -> None:
     monkeypatch.setenv(STEPS, str(file := tmp_path / "steps"))
     with parallel_config("multiprocessing", n_jobs=2):
-        side_by_side(Where(made), [1, 2, 3], lambda task: step(f"task {task}, {os.getpid() == here}"))
-    assert sorted(file.read_text().splitlines()) == ["task 1, False", "task 2, False", "task 3, False"]
+        side_by_side(Slow(made), [1, 2, 3], lambda task: step(f"task {task}"))
+    assert sorted(file.read_text().splitlines()) == ["task 1", "task 2", "task 3"]
 
 
 @forking
@@ -235,20 +249,21 @@ class Unsendable(Exception):
 
 @dataclass(frozen=True)
 class Failing(Where):
-    """Fails at once at its first task, in words that cannot be sent; the others take a minute."""
+    """Fails at once in a fork, in words that cannot be sent; the caller takes a second for each task."""
 
     def __call__(self, task: int) -> tuple[int, ek.Study, np.ndarray]:
-        if task == 1:
+        if os.getpid() != here:
             raise Unsendable("the real", "reason")
-        time.sleep(60)
+        time.sleep(1)
         return super().__call__(task)
 
 
 @forking
+@pytest.mark.filterwarnings("ignore:task")
 def test_what_goes_wrong_in_a_fork_is_said_at_once_in_its_own_words(made: ek.Study) -> None:
-    began = time.monotonic()
-    with parallel_config("multiprocessing", n_jobs=2), pytest.raises(RuntimeError, match="Unsendable: the real reason"):
-        side_by_side(Failing(made), [1, 2, 3, 4], lambda _: None)
+    began, said = time.monotonic(), (RuntimeError, Unsendable)  # as itself where something sends every exception
+    with parallel_config("multiprocessing", n_jobs=2), pytest.raises(said, match="the real reason"):
+        side_by_side(Failing(made), list(range(60)), lambda _: None)
     assert time.monotonic() - began < 30
 
 
