@@ -28,6 +28,7 @@ VOCABULARY = (
     r"(?:in|for) every 1(?:00|,000|0,000|00,000)\b", r"\bof 100\b", r"at most 100\b|100 at most\b",
     r"(?<!\.)\b[01] to 5\b",
     r"fewer than 50 people who had it",
+    r"\bseed=\d+",
     r"\b0/1 column\b", r"0\.05 is 5 people in every 100", r"−0\.05 is about 5% lower", r"below 0\.001",
     r"of every 100 spent", r"0\.05 or more", r"at the 5% level",
 )  # fmt: skip
