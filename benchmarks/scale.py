@@ -193,7 +193,7 @@ def line(words: str, found: dict[str, float], ratio: str, reach: str) -> str:
     return f"| {words} | {took} | {ratio} | {reach} |"
 
 
-def small(people: int, base: Path, repeats: int) -> tuple[list[str], dict[str, float]]:
+def small(people: int, base: Path, repeats: int) -> list[str]:
     """A panel of some people: one call beside the bare group-by, and the same from a frame."""
     folder, rows = panel_of(people, base), f"{people * MONTHS / 1e6:g} million rows"
     limit, one, held = run("bare", folder, repeats), run("call", folder, repeats), run("frame", folder)
@@ -205,7 +205,21 @@ def small(people: int, base: Path, repeats: int) -> tuple[list[str], dict[str, f
         line(f"{rows} in a frame, one design call", held, f"{held['peak'] / held['frame']:.2f} frames", "1.5 frames"),
     ]
     assert apart < 1e-9, f"Parquet and frame are {apart} apart"
-    return out, one
+    return out
+
+
+def large(people: int, base: Path, repeats: int) -> list[str]:
+    """A panel of many people: one call beside that for a tenth of them, and all the way to verdicts."""
+    few, folder, rows = panel_of(people // 10, base), panel_of(people, base), people * MONTHS / 1e6
+    limit, whole = run("bare", folder, repeats), run("verdicts", folder)
+    one, wide = (run("call", of, repeats) for of in (few, folder))
+    more = f"{wide['seconds'] / one['seconds']:.1f} times the time, {wide['peak'] / one['peak']:.2f} times the memory"
+    return [
+        line(f"{rows / 10:g} million rows in Parquet, one design call", one, "1", ""),
+        line(f"{rows:g} million rows in Parquet, bare group-by of DuckDB", limit, "1", ""),
+        line(f"{rows:g} million rows in Parquet, one design call", wide, f"{more} of a tenth", "linear, memory flat"),
+        line(f"{rows:g} million rows in Parquet to verdicts", whole, f"{whole['verdicts']:.0f} verdicts", "60 s, 4 GB"),
+    ]
 
 
 def main() -> None:
@@ -221,17 +235,8 @@ def main() -> None:
         measured(chosen.work, chosen.folder)
         return
     with tempfile.TemporaryDirectory(prefix="evalkit-scale-") as base:
-        lines, one = small(chosen.people, Path(base), chosen.repeats)
-        if chosen.large:
-            folder, rows = panel_of(chosen.large, Path(base)), f"{chosen.large * MONTHS / 1e6:g} million rows"
-            wide, whole, limit = run("call", folder), run("verdicts", folder), run("bare", folder)
-            growth, more = wide["seconds"] / one["seconds"], chosen.large / chosen.people
-            ratio = f"{growth:.1f} times the time of {more:g} times fewer"
-            lines += [
-                line(f"{rows} in Parquet, bare group-by of DuckDB", limit, "1", ""),
-                line(f"{rows} in Parquet, one design call", wide, ratio, "linear, memory flat"),
-                line(f"{rows} in Parquet to verdicts", whole, f"{whole['verdicts']:.0f} verdicts", "60 s, 4 GB"),
-            ]
+        lines = small(chosen.people, Path(base), chosen.repeats)
+        lines += large(chosen.large, Path(base), chosen.repeats) if chosen.large else []
     for work, words, reach in (
         ("road_safety", "Road safety, seven laws, to verdicts", "2 s"),
         ("manchester", "Realistic Manchester, two outcomes, to verdicts", "5 s"),

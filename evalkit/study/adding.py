@@ -1,17 +1,19 @@
 """One pass from rows to cells, in DuckDB: no row is held in memory, and the same rows give the same bits.
 
 Sums are of whole numbers (outcomes times a power of two, 52 bits of them), which come out the same in whatever order
-and by however many threads they are added; cells are numbered by the smallest of their units. Cross-products are made
-by unit in that order, a part of the units at a time.
+and by however many threads they are added; cells are numbered by the smallest of their units. Where units are many, all
+of it is done for a part of them at a time, cut where a sample of their ids says, so that memory does not grow with
+them; which cell each is in is kept on disk.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -19,12 +21,14 @@ from threadpoolctl import threadpool_limits
 
 from evalkit.errors import StudyError
 from evalkit.study.alike import Kept
-from evalkit.study.scan import MEMORY, ROWS, Scan, Session, is_numeric, is_relation, quoted
+from evalkit.study.scan import MEMORY, ROWS, Scan, Session, is_numeric, is_relation, literal, quoted
 
 MOST, MOST_PRODUCTS = 4_000_000, 100_000_000
 """Cell-periods, and numbers in the cross-products of an outcome, above which nothing is gained by adding up."""
-PART = 500_000_000
-"""Bytes of people's outcomes that are held at a time for cross-products."""
+UNITS, PART = 1_000_000, 500_000_000
+"""Units that are gone through at a time, and bytes of their outcomes that are held for cross-products."""
+_SAMPLED = 1000  # ids, about, that say where one part of the units is to end
+_SORTED = ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP_NS", "UUID")  # what can be cut beside numbers
 _BITS, _UNEVEN = 52, 1000.0
 _LOWER = 2.0**_BITS
 
@@ -129,7 +133,7 @@ class Adding:
     wanted: Wanted
     memory: str = MEMORY
     _session: Session | None = field(default=None, repr=False)
-    _ranked: bool = field(default=False, repr=False)
+    _parts: list[str] = field(default_factory=list, repr=False)
 
     def __call__(self, column: str) -> np.ndarray:
         """(n, T, T) sums of products of people's deviations from the mean of their cell, of an outcome."""
@@ -150,7 +154,7 @@ class Adding:
     def session(self) -> Session:
         """The connection, in which units know their cells."""
         if self._session is None:
-            self._session, self._ranked = Session(self.scan.of(self.wanted.columns), self.memory), False
+            self._session = Session(self.scan.of(self.wanted.columns), self.memory)
             self._number()
         return self._session
 
@@ -171,13 +175,21 @@ class Adding:
         w = self.wanted
         session, unit, period = self.session, _at(self.wanted.unit), _at(self.wanted.period)
         exposed = f"hash({', '.join(map(_at, w.moving))})" if w.moving else "0"
-        sums = [f"min({exposed}) = max({exposed}) AS alike"]
-        sums += [f"count({self._value(y)}) AS c{j}" for j, y in enumerate(w.outcomes)]
+        each, whole = [f"min({exposed}) AS low, max({exposed}) AS high"], ["min(low) = max(high) AS alike"]
         for j, y in enumerate(w.outcomes):
-            sums += [f"CAST(sum({whole}) AS DOUBLE) AS s{j}_{i}" for i, whole in enumerate(self._whole(y))]
+            each.append(f"count({self._value(y)}) AS c{j}")
+            whole.append(f"CAST(sum(c{j}) AS BIGINT) AS c{j}")
+            each += [f"sum({digits}) AS s{j}_{i}" for i, digits in enumerate(self._whole(y))]
+            whole += [f"CAST(sum(s{j}_{i}) AS DOUBLE) AS s{j}_{i}" for i in range(len(self._whole(y)))]
+        for i, part in enumerate(self._parts):
+            session.run(
+                f"{'INSERT INTO parts' if i else 'CREATE OR REPLACE TEMP TABLE parts AS'} SELECT u.cell, {period} AS "
+                f"period, count(*) AS n, {', '.join(each)} FROM {ROWS} AS p JOIN {self._units(i)} AS u "
+                f"ON {unit} = u.who WHERE {part} GROUP BY ALL"
+            )
         session.run(
-            f"CREATE OR REPLACE TEMP TABLE summed AS SELECT u.cell, {period} AS period, count(*) AS n"
-            f"{''.join(', ' + s for s in sums)} FROM {ROWS} AS p JOIN units AS u ON {unit} = u.who GROUP BY ALL"
+            f"CREATE OR REPLACE TEMP TABLE summed AS SELECT cell, period, CAST(sum(n) AS BIGINT) AS n, "
+            f"{', '.join(whole)} FROM parts GROUP BY ALL"
         )
         told = ", ".join(f"{_at(c)} AS k{i}" for i, c in enumerate((*w.fixed, *w.moving)))
         session.run(
@@ -214,41 +226,77 @@ class Adding:
         return parts
 
     def _number(self) -> None:
-        """Number the cells, and give every unit its own."""
-        session, w = self.session, self.wanted
-        self._look()
-        unit, period = _at(w.unit), _at(w.period)
-        gone = [f"{self._value(y)} IS NULL" for y in w.outcomes]
-        # hash() of nothing but zeros is zero, and adds up alike where flags change places: so hashed again, with a one
-        row = ", ".join([period, *map(_at, w.moving), *gone])
-        place = ", ".join(map(_at, w.fixed)) or "0"
-        session.run(
-            f"CREATE TEMP TABLE seen AS SELECT {unit} AS who, sum(hash(hash({row}), 1)) AS path, "
-            f"min(hash({place})) AS place, max(hash({place})) AS other FROM {ROWS} AS p GROUP BY {unit}"
-        )
-        moved = session.frame("SELECT count(*) FILTER (place <> other) AS moved, count(*) AS units FROM seen")
-        if moved["moved"].iloc[0]:
-            raise NotAlikeError(f"{int(moved['moved'].iloc[0]):,} units change in {', '.join(map(repr, w.fixed))}")
-        session.run(
-            "CREATE TEMP TABLE cells AS SELECT row_number() OVER (ORDER BY min(who)) - 1 AS cell, place, path, "
-            "count(*) AS heads, min(who) AS first FROM seen GROUP BY place, path"
-        )
-        session.run(
-            "CREATE TEMP TABLE units AS SELECT who, CAST(cell AS INTEGER) AS cell FROM seen JOIN cells "
-            "USING (place, path)"
-        )
-        session.run("DROP TABLE seen")
+        """Number the cells, and keep which one every unit is in."""
+        session, rows, period = self.session, self._look(), _at(self.wanted.period)
         session.run(
             "CREATE TEMP TABLE times AS SELECT period, CAST(row_number() OVER (ORDER BY period) - 1 AS INTEGER) AS t "
             f"FROM (SELECT DISTINCT {period} AS period FROM {ROWS} AS p)"
         )
-        cells, spans = (
-            int(session.frame(f"SELECT count(*) AS n FROM {name}")["n"].iloc[0]) for name in ("cells", "times")
+        spans, units = self._count("times"), 0
+        self._parts = self._cut(rows, spans)
+        for part in range(len(self._parts)):
+            units += self._kinds(part)
+            check_size(units, self._count("(SELECT DISTINCT place, path FROM kinds)"), spans)
+            mine = f"(SELECT * FROM kinds WHERE part = {part})"
+            session.keep(f"units-{part}", f"SELECT who, kind FROM seen JOIN {mine} USING (place, path)")
+        session.run("DROP TABLE seen")
+        session.run(
+            "CREATE TEMP TABLE cells AS SELECT row_number() OVER (ORDER BY min(first)) - 1 AS cell, place, path, "
+            "CAST(sum(heads) AS BIGINT) AS heads, min(first) AS first FROM kinds GROUP BY place, path"
         )
-        check_size(int(moved["units"].iloc[0]), cells, spans)
 
-    def _look(self) -> None:
-        """The range of every outcome, and that no id is missing."""
+    def _kinds(self, part: int) -> int:
+        """See which kinds of units there are in a part; how many units are."""
+        session, w = self.session, self.wanted
+        gone = [f"{self._value(y)} IS NULL" for y in w.outcomes]
+        # hash() of nothing but zeros is zero, and adds up alike where flags change places: so hashed again, with a one
+        row = ", ".join([_at(w.period), *map(_at, w.moving), *gone])
+        unit, place = _at(w.unit), ", ".join(map(_at, w.fixed)) or "0"
+        session.run(
+            f"CREATE OR REPLACE TEMP TABLE seen AS SELECT {unit} AS who, sum(hash(hash({row}), 1)) AS path, "
+            f"min(hash({place})) AS place, max(hash({place})) AS other FROM {ROWS} AS p WHERE {self._parts[part]} "
+            f"GROUP BY {unit}"
+        )
+        if moved := self._count("seen WHERE place <> other"):
+            raise NotAlikeError(f"{moved:,} units change in {', '.join(map(repr, w.fixed))}")
+        session.run(
+            f"{'INSERT INTO kinds' if part else 'CREATE TEMP TABLE kinds AS'} SELECT {part} AS part, row_number() "
+            "OVER () AS kind, place, path, count(*) AS heads, min(who) AS first FROM seen GROUP BY place, path"
+        )
+        return self._count("seen")
+
+    def _count(self, what: str) -> int:
+        return int(self.session.frame(f"SELECT count(*) AS n FROM {what}")["n"].iloc[0])
+
+    def _units(self, part: int) -> str:
+        """Units of a part, `who`, and the cell of each."""
+        kept = self.session.kept(f"units-{part}")
+        return (
+            f"(SELECT who, CAST(cell AS INTEGER) AS cell FROM {kept} JOIN (SELECT kind, cell FROM kinds JOIN cells "
+            f"USING (place, path) WHERE part = {part}) USING (kind))"
+        )
+
+    def _cut(self, rows: int, spans: int) -> list[str]:
+        """Conditions, one of which each unit meets, and not too many the same."""
+        most, kind = max(PART // (8 * spans), 1), self.session.kinds()[self.wanted.unit]
+        if not is_relation(self.scan.given):  # all of a relation is asked for again for every part
+            most = min(most, UNITS)
+        if rows <= most or not (is_numeric(kind) or kind in _SORTED):
+            return ["TRUE"]
+        unit, one_in = _at(self.wanted.unit), max(most // _SAMPLED, 1)
+        ids = self.session.frame(
+            f"SELECT CAST(who AS VARCHAR) AS who FROM (SELECT DISTINCT {unit} AS who FROM {ROWS} AS p "
+            f"WHERE hash({unit}) % {one_in} = 0) AS u ORDER BY u.who"
+        )["who"]
+        n = -(-len(ids) * one_in // most)
+        ends = [f"CAST({literal(ids[len(ids) * i // n])} AS {kind})" for i in range(1, n)]
+        return [
+            " AND ".join([f"{unit} >= {low}"] * (low != "") + [f"{unit} < {high}"] * (high != "")) or "TRUE"
+            for low, high in pairwise(["", *ends, ""])
+        ]
+
+    def _look(self) -> int:
+        """The range of every outcome, that no id is missing, and how many rows there are."""
         session, w = self.session, self.wanted
         kinds = session.kinds()
         if odd := [y for y in w.outcomes if not is_numeric(kinds[y])]:
@@ -263,60 +311,50 @@ class Adding:
         made = {y: _scale(found[f"most{j}"], found[f"mean{j}"], y) for j, y in enumerate(w.outcomes)}
         if not self.scales:
             self.scales.update(made)
+        return int(found["n"])
 
     def within(self, column: str) -> np.ndarray:
         """(n, T, T) sums of products of people's deviations from the mean of their cell, of an outcome."""
         session = self.session
-        if not self._ranked:
-            session.run(
-                "CREATE TEMP TABLE ranked AS SELECT who, cell, row_number() OVER (ORDER BY cell, who) - 1 AS rank "
-                "FROM units"
-            )
-            self._ranked = True
-        T = int(session.frame("SELECT count(*) AS n FROM times")["n"].iloc[0])
+        T = self._count("times")
         heads = session.frame("SELECT heads FROM cells ORDER BY cell")["heads"].to_numpy(dtype=np.int64)
-        out = np.zeros((len(heads), T, T))
-        stops = np.concatenate([[0], np.cumsum(heads)])
+        out, centre, moved = np.zeros((len(heads), T, T)), np.zeros((len(heads), T)), np.zeros((len(heads), T))
+        met = np.zeros(len(heads), dtype=bool)
         with threadpool_limits(1, user_api="blas"):  # or the last bits follow the number of cores
-            for low, high in _parts(heads, max(PART // (8 * T), 1)):
-                people = self._outcomes(column, int(stops[low]), int(stops[high]), T)
-                for c in range(low, high):
-                    if heads[c] > 1:
-                        away = people[stops[c] - stops[low] : stops[c + 1] - stops[low]]
-                        away = away - away.mean(axis=0)
-                        np.nan_to_num(away, copy=False)
-                        out[c] = away.T @ away
+            for part in range(len(self._parts)):
+                cell, people = self._outcomes(column, part, T)
+                for low, high in pairwise(np.flatnonzero(np.diff(cell, prepend=-1, append=-1)).tolist()):
+                    c = cell[low]
+                    if heads[c] == 1:
+                        continue
+                    if not met[c]:  # near enough to the mean of all: what is left is taken off at the end
+                        met[c], centre[c] = True, people[low:high].mean(axis=0)
+                    away = people[low:high] - centre[c]
+                    np.nan_to_num(away, copy=False)
+                    out[c] += away.T @ away
+                    moved[c] += away.sum(axis=0)
+        if len(self._parts) > 1:
+            out -= moved[:, :, None] * moved[:, None] / heads[:, None, None]
         return out
 
-    def _outcomes(self, column: str, low: int, high: int, T: int) -> np.ndarray:
-        """(high - low, T) outcomes of some units, by their rank."""
-        people = np.full((high - low, T), np.nan)
+    def _outcomes(self, column: str, part: int, T: int) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) cells of the units of a part, in order, and (m, T) their outcomes."""
+        ranked = f"(SELECT *, row_number() OVER (ORDER BY cell, who) - 1 AS rank FROM {self._units(part)})"
+        cell = self.session.frame(f"SELECT cell FROM {self._units(part)} ORDER BY cell")["cell"].to_numpy()
+        people, value = np.full((len(cell), T), np.nan), self._value(column)
         rows = (
-            f"SELECT r.rank - {low}, times.t, {self._value(column)} FROM {ROWS} AS p JOIN (SELECT * FROM ranked WHERE "
-            f"rank >= {low} AND rank < {high}) AS r ON {_at(self.wanted.unit)} = r.who "
-            f"JOIN times ON {_at(self.wanted.period)} = times.period WHERE {self._value(column)} IS NOT NULL"
+            f"SELECT r.rank, times.t, {value} FROM {ROWS} AS p JOIN {ranked} AS r ON {_at(self.wanted.unit)} = r.who "
+            f"JOIN times ON {_at(self.wanted.period)} = times.period WHERE {self._parts[part]} AND {value} IS NOT NULL"
         )
         for batch in self.session.batches(rows):
             rank, t, y = (batch.column(i).to_numpy(zero_copy_only=False) for i in range(3))
             people[rank, t] = y
-        return people
+        return cell, people
 
 
 def _at(column: str) -> str:
     """A column of the panel, which is `p` in every query, so that no name of ours can be meant."""
     return f"p.{quoted(column)}"
-
-
-def _parts(heads: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
-    """Stretches of cells with no more than so many people, or of one cell."""
-    low, inside = 0, 0
-    for c, n in enumerate(heads.tolist()):
-        if inside and inside + n > most:
-            yield low, c
-            low, inside = c, 0
-        inside += n
-    if inside:
-        yield low, len(heads)
 
 
 def _scale(most: object, mean: object, column: str) -> _Scale:

@@ -154,6 +154,7 @@ class Session:
     _folder: str = field(init=False, repr=False)
     _base: duckdb.DuckDBPyConnection = field(init=False, repr=False)
     _ready: list[bool] = field(default_factory=list, init=False, repr=False)
+    _ready_to_keep: list[bool] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         import duckdb
@@ -202,6 +203,17 @@ class Session:
         with self._told():
             self._bind(query)
             return self._base.sql(query).to_arrow_table().to_pandas()
+
+    def keep(self, name: str, query: str) -> None:
+        """The answer to a query as a table on disk, which `kept` names."""
+        if not self._ready_to_keep:
+            self._base.execute(f"ATTACH {literal(str(Path(self._folder) / 'kept.duckdb'))} AS kept")
+            self._ready_to_keep.append(True)
+        self.run(f"CREATE OR REPLACE TABLE {self.kept(name)} AS {query}")
+
+    def kept(self, name: str) -> str:
+        """What was kept, as queries name it."""
+        return f"kept.{quoted(name)}"
 
     def batches(self, query: str, rows: int = 200_000) -> Iterator[pa.RecordBatch]:
         """The answer to a query in parts, in any order."""

@@ -74,6 +74,7 @@ class Watch:
 def try_fault(fault: Fault) -> Outcome:
     """Apply one fault to a copy of its own and run its tests, then, if they pass, the wider set."""
     began = time.monotonic()
+    multiprocessing.current_process()._config["daemon"] = False  # or tests that begin processes fail, fault or none
     end, by = "survived", ""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder).resolve()

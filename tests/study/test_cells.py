@@ -127,6 +127,42 @@ def test_the_same_bits_whatever_the_threads(tmp_path: Path, monkeypatch: pytest.
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*found, strict=True))
 
 
+def _ids(kind: str, numbers: pd.Series) -> pd.Series:
+    """Ids of a kind, in the order of their numbers."""
+    made = {
+        "number": numbers * 3 - 7, "text": "it's " + numbers.astype(str).str.zfill(5),
+        "date": pd.Timestamp("2001-01-01") + pd.to_timedelta(numbers, unit="D"),
+    }  # fmt: skip
+    return made[kind]
+
+
+@pytest.mark.parametrize("kind", ["number", "text", "date"])
+@pytest.mark.parametrize("where", ["frame", "file", "relation"])
+def test_a_part_of_the_units_at_a_time_is_the_same(
+    kind: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = panel(gaps=True).assign(id=lambda f: _ids(kind, f["id"])).sample(frac=1, random_state=1)
+    frame.to_parquet(file := tmp_path / "p.parquet", index=False)
+    base = duckdb.connect()
+    rows = {"frame": frame, "file": file, "relation": base.read_parquet(str(file))}[where]
+    whole = study(rows)
+    monkeypatch.setattr(adding, *(("PART", 37 * 8 * frame["t"].nunique()) if where == "relation" else ("UNITS", 37)))
+    parts = study(rows)
+    session, n = parts.source.within.session, -(-frame["id"].nunique() // 37)
+    kept = [session.frame(f"SELECT * FROM {session.kept(f'units-{i}')}")["who"] for i in range(n)]
+    assert max(map(len, kept)) <= 37 and set(pd.concat(kept)) == set(frame["id"])
+    assert np.array_equal(whole.values("y"), parts.values("y"), equal_nan=True)
+    assert np.array_equal(whole.paths.heads, parts.paths.heads)
+    one, other = (s.paths.spread.within(s.values("y")) for s in (whole, parts))
+    assert np.abs(one - other).max() < 1e-12 * np.abs(one).max()
+
+
+def test_what_cannot_be_cut_is_gone_through_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adding, "UNITS", 37)
+    made = study(panel().assign(id=lambda f: f["id"].astype(str).astype("category")))
+    assert made.source.within._parts == ["TRUE"]
+
+
 def test_digits_below_an_outlier_are_kept() -> None:
     frame = panel(gaps=False)
     frame["y"] /= 1e6
