@@ -98,6 +98,11 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_whole(value: object, least: int = 0) -> bool:
+    """Whether a value is a whole number, `least` or more, and not True or False."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
 def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
     """Raise an `OptionError` naming the allowed values unless `value` is one of them."""
     options = list(allowed)
@@ -108,11 +113,11 @@ def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
 
 def check_whole(name: str, value: object, least: int) -> None:
     """Raise an `OptionError` unless `value` is a whole number, `least` or more."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+    if not is_whole(value, least):
         raise OptionError(f"{name}={value!r} is not a choice. Use a whole number, {least} or more.")
 
 
 def check_periods(name: str, value: object, least: int) -> None:
     """Raise an `OptionError` unless `value` is a whole number of periods, `least` or more."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+    if not is_whole(value, least):
         raise OptionError(f"{name}={value!r} is not a choice. Use a whole number of periods, {least} or more.")

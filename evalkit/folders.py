@@ -30,6 +30,14 @@ def os_words(error: OSError) -> str:
     return f"{what} ({error.filename})" if error.filename else what
 
 
+def make_folder(place: Path) -> None:
+    """Make a folder where there is none yet. Raises `EvalkitError` in words where that cannot be, as at a file."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvalkitError(f"{str(place)!r} cannot be a folder: {os_words(error)}.") from None
+
+
 @contextmanager
 def aside(parent: Path) -> Iterator[Path]:
     """A new folder in `parent`, removed at the end; what makers that were killed left there is removed first.
@@ -60,9 +68,12 @@ def replaced(place: Path, made_before: Collection[str] = ()) -> Iterator[Path]:
 
     made_before: names, from `place`, of the files that go with what was there; all other files there are kept. Where
     the folder cannot be replaced as a whole, because the command stands in it or it is a disk of its own, its files
-    are, one by one. Raises `EvalkitError` in words where something cannot be written, as on a full disk.
+    are, one by one. Raises `EvalkitError` in words where something cannot be written, as on a full disk, and where a
+    file stands there: it is nobody's to take away.
     """
     place = place.resolve()
+    if place.exists() and not place.is_dir():
+        raise EvalkitError(f"{str(place)!r} is a file, and a folder is to stand there. Name another folder.")
     with aside(place.parent) as folder:
         try:
             yield folder

@@ -100,10 +100,12 @@ def plan(
 
 def _plan_rollout(file: Path, out: Path) -> None:
     """Plan a rollout, show what it would let us tell, and write its folder; refused in words where it is impossible."""
+    from evalkit.cli.reports import check_folder
     from evalkit.errors import NotIdentifiedError
     from evalkit.reporting.rollout_page import write_rollout
     from evalkit.rollouts.file import read_rollout, title_of
 
+    check_folder(out)
     with steps(2) as begin:
         begin("Looking for a rollout")
         made = read_rollout(file)

@@ -45,9 +45,10 @@ def compress(study: Study, out: str | Path, rules: Rules | None = None) -> Compr
     in place of rows: `Study.load(out)`, `evalkit run out`, or `panel = "cells.parquet"` in a study file.
 
     Withheld are cells of fewer people than `rules` allow (default: those of the study), and cells in which an amount or
-    a number of events in some period hangs on a few. The cross-products of the deviations of people (what a covariance
-    is made of) leave only with as many degrees of freedom as the rules ask for, else as the mean of cells seen in the
-    same periods. Counts are rounded where the rules round. Where nothing was withheld, answers are those of the rows.
+    a number of events in some period hangs on a few, or all but a few have an event. The cross-products of the
+    deviations of people (what a covariance is made of) leave only with as many degrees of freedom as the rules ask for,
+    else as the mean of cells seen in the same periods. Counts are rounded where the rules round. Where nothing was
+    withheld, answers are those of the rows.
 
     Raises `StudyError` where people cannot be added up, where no cell is left, and where there is a file already or its
     name does not end in .parquet.
@@ -103,12 +104,13 @@ def controlled(study: Study, rules: Rules) -> tuple[CellSource, dict[str, int], 
 
 
 def _hangs(outcome: Outcome, values: np.ndarray, heads: np.ndarray, within: np.ndarray, rules: Rules) -> np.ndarray:
-    """(n,) cells of which some period's total is of too few events, or could hang on one or two people: nobody is
-    further from the mean than the root of the sum of all squares."""
+    """(n,) cells of which some period's total is of too few events, or of all but too few, or could hang on one or two
+    people: nobody is further from the mean than the root of the sum of all squares."""
     total = np.nan_to_num(np.abs(values)) * heads[:, None]
     if outcome.kind == "share":
         events = total.round()
-        return np.asarray((rules.small(events) & (events > 0)).any(axis=1))
+        others = np.where(np.isfinite(values), heads[:, None] - events, 0)  # who they are is told as well
+        return np.asarray(((rules.small(events) & (events > 0)) | (rules.small(others) & (others > 0))).any(axis=1))
     if outcome.kind not in ("count", "money"):
         return np.zeros(len(heads), dtype=bool)
     most = np.minimum(np.nan_to_num(np.abs(values)) + np.sqrt(np.diagonal(within, axis1=1, axis2=2)), total)

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from evalkit.errors import NotIdentifiedError, OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
+from evalkit.figures.inputs import Labels, check_has, frame_of, in_order, labels_of
 from evalkit.language.axis import Axis
 from evalkit.show.numbers import signed_range
 from evalkit.show.words import count_words, plural
@@ -123,6 +123,7 @@ def contamination_table(source: Evaluation | pd.DataFrame, outcome: str | None =
     columns = ["component", "source", "from_component", "positive", "negative"]
     if isinstance(source, pd.DataFrame):
         return frame_of(source, "", columns)
+    check_has(source, "contamination")
     made = []
     for component in source.study.components:
         try:

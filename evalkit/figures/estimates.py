@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
-from evalkit.figures.inputs import frame_of
+from evalkit.figures.inputs import check_has, frame_of
 from evalkit.inference import Estimate, Interval
 from evalkit.inference.labels import row_names
 from evalkit.language.axis import Axis, axis_of
@@ -44,6 +44,7 @@ def estimates(
     """A dot with its interval for each row of an Estimate, an Interval or their table, in the order of the rows.
 
     scale: the outcome, for its unit. ax: axes to draw into, which are given back; else a figure of its own."""
+    check_has(source, "to_frame")
     table = source if isinstance(source, pd.DataFrame) else source.to_frame()
     rows, unit = frame_of(table, "", _NEEDED), axis_of(scale) if scale is not None else Axis()
     names = row_names(rows) if "component" in rows or "event_time" in rows else [f"row {i}" for i in range(len(rows))]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from evalkit.errors import OptionError
 from evalkit.figures import style
 from evalkit.figures.estimates import event_table
-from evalkit.figures.inputs import Labels, frame_of, in_order, labels_of
+from evalkit.figures.inputs import Labels, check_has, frame_of, in_order, labels_of
 from evalkit.inference import Estimate
 from evalkit.language.axis import Axis, axis_of
 from evalkit.language.templates import VERDICT_WORDS
@@ -59,6 +59,7 @@ def event_study(
         frame = frame_of(event_table(source), "", _COLUMNS)
         tables = {c: frame[frame["component"] == c] for c in in_order(frame["component"])}
     else:
+        check_has(source, "event_studies")
         outcome = outcome if outcome is not None else source.study.outcome().column
         tables = {c: frame_of(t, "", _COLUMNS) for (c, o), t in source.event_studies.items() if o == outcome and len(t)}
         known = source.separability.components

@@ -13,11 +13,20 @@ Labels = Mapping[str, str] | None
 """Words for components."""
 
 
+_OTHER = "This figure needs a table or an object with .{attribute}; it got {got}."
+
+
+def check_has(source: object, attribute: str) -> None:
+    """Raise an `OptionError` where what is to be drawn is neither a table nor has what is drawn of it."""
+    if not isinstance(source, pd.DataFrame) and not hasattr(source, attribute):
+        raise OptionError(_OTHER.format(attribute=attribute, got=type(source).__name__))
+
+
 def frame_of(source: object, attribute: str, columns: Sequence[str]) -> pd.DataFrame:
     """The table named `attribute` of an object, or the table itself; raises `OptionError` naming what lacks."""
     frame = source if isinstance(source, pd.DataFrame) else getattr(source, attribute, None)
     if not isinstance(frame, pd.DataFrame):
-        raise OptionError(f"This figure needs a table or an object with .{attribute}; it got {type(source).__name__}.")
+        raise OptionError(_OTHER.format(attribute=attribute, got=type(source).__name__))
     lacking = [c for c in columns if c not in frame.columns]
     if lacking:
         raise OptionError(f"The table lacks the columns {', '.join(lacking)}. It has: {', '.join(map(str, frame))}.")

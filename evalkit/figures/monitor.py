@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from evalkit.errors import OptionError
 from evalkit.figures import style
+from evalkit.figures.inputs import frame_of
 from evalkit.show.words import count_words, join_words
 
 _CHART = ("place", "period", "difference", "smoothed", "low", "high", "baseline", "alarm")
@@ -23,19 +24,12 @@ def place_charts(table: pd.DataFrame, *, unit: str = "", width: float = style.WI
     """A panel a place: its difference to places not yet, smoothed, between limits; alarms are marked.
 
     table: rows by place and period as the monitor gives them (`charts` of a watch). unit: of the outcome."""
-    shown = _checked(table, _CHART, "charts")
+    shown = frame_of(table, "charts", _CHART)
     panels = [(str(p), rows.reset_index(drop=True)) for p, rows in shown.groupby("place", sort=False)]
     panels = [(p, rows) for p, rows in panels if rows["low"].notna().any()]
     if not panels:
         raise OptionError("There is no chart to draw: no place has a baseline that is long enough.")
     return style.drawn(_draw_charts, _say_charts, (panels, unit), width, ax)
-
-
-def _checked(table: pd.DataFrame, needed: tuple[str, ...], what: str) -> pd.DataFrame:
-    lack = [c for c in needed if c not in table.columns]
-    if lack:
-        raise OptionError(f"The table has no column {lack[0]!r}. Give the {what} of a watch.")
-    return table
 
 
 Panels = list[tuple[str, pd.DataFrame]]
@@ -99,7 +93,7 @@ def look_lines(
     """A panel a component: z at each planned look, and the agreed line on both sides, which narrows look by look.
 
     table: rows by look and component as the monitor gives them (`looks` of a watch). labels: component -> words."""
-    shown = _checked(table, _LOOK, "looks")
+    shown = frame_of(table, "looks", _LOOK)
     if "planned" in shown:
         shown = shown[shown["planned"].astype(bool)]
     names = dict(labels or {})

@@ -14,12 +14,14 @@ import pandas as pd
 
 from evalkit.errors import OptionError
 from evalkit.study import Study
-from evalkit.study.calendar import Calendar
+from evalkit.study.calendar import Calendar, calendar_kind, period_positions
 from evalkit.study.component import spells_of
 
 _A_YEAR = {"month": 12, "quarter": 4}
 _YEARLY = {"month": 12, "quarter": 4, "half-year": 2, "year": 1}
 """Looks in a year."""
+_WIDER = {"month": ("quarter",), "day": ("month", "quarter")}
+"""Periods that hold several of a calendar's, so that they are none of it."""
 SETTLE = 31
 """Days after the end of a period before it counts as complete, where nobody says."""
 
@@ -73,7 +75,8 @@ def _looks(study: Study, calendar: Calendar, components: Sequence[str], said: di
     if not isinstance(how, str):
         listed = [str(v) for v in how]
         places = calendar.place(np.array(listed, dtype=object))
-        if np.isnan(places).any() or (np.diff(places) <= 0).any():
+        other = calendar_kind(np.array(listed, dtype=object)) != calendar.kind
+        if other or np.isnan(places).any() or (np.diff(places) <= 0).any():
             raise OptionError(f"looks={listed!r}: give periods of this calendar from first to last, each once.")
         return tuple(listed)
     step = max(1, round(_in_a_year(calendar) / _YEARLY[how]))
@@ -84,6 +87,9 @@ def _looks(study: Study, calendar: Calendar, components: Sequence[str], said: di
         first = (min(starts, default=0)) + soon - 1
     if last is None:
         last = max(starts, default=len(calendar) - 1) + year - 1
+    elif last < first:
+        ends = f"the last look goes through {said['last']}, and the first through {name_at(calendar, first)}"
+        raise OptionError(f"[watch]: {ends}. Give a first before the last.")
     return tuple(name_at(calendar, i) for i in range(first, max(last, first) + 1, step))
 
 
@@ -102,7 +108,8 @@ def _position(calendar: Calendar, moment: object) -> int | None:
     if moment is None:
         return None
     place = float(calendar.place(np.array([moment], dtype=object))[0])
-    if math.isnan(place):
+    own = calendar_kind(np.array([moment], dtype=object))
+    if math.isnan(place) or own in _WIDER.get(calendar.kind, ()):
         raise OptionError(f"{moment!r} is no period of this calendar. Write it like {calendar.values[0]!s}.")
     return math.floor((place - calendar.start[0]) / _length(calendar) + 1e-9)
 
@@ -165,7 +172,11 @@ def _settled(calendar: Calendar, stops: np.ndarray, settle: int) -> np.ndarray:
 
 
 def position_of(calendar: Calendar, as_of: object) -> float:
-    """A day (or a number, where periods are numbers) on the calendar's line; a period stands for its end."""
+    """A day (or a number, where periods are numbers) on the calendar's line; a period stands for its end, also where
+    it is a month or a quarter and those of the calendar are not."""
+    own = calendar_kind(np.array([as_of], dtype=object))
+    if own in _A_YEAR and own != calendar.kind:
+        as_of = date_at(own, float(period_positions(np.array([as_of], dtype=object))[0]) + 1)
     place = float(calendar.place(np.array([as_of], dtype=object))[0])
     if math.isnan(place):
         raise OptionError(f"as_of={as_of!r} is no day. Write it like 2027-05-31, or as a period of the study.")

@@ -159,6 +159,8 @@ def adjusted(correlations: Sequence[float], bounds: Sequence[float], z: float, s
 
     def where(probability: float) -> float:
         low, high = size - FAR * std_errors[0], size + FAR * std_errors[-1]
+        if as_far(low) > probability:  # an earlier look, of another size, would have been crossed all the more
+            low = -FAR * max(std_errors)
         return float(brentq(lambda e: as_far(e) - probability, low, high, xtol=1e-6 * max(size, 1e-12)))
 
     ends = sorted(sign * where(p) for p in (reach, 1 - reach))

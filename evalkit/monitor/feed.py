@@ -9,10 +9,11 @@ from __future__ import annotations
 import glob
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import duckdb
 
 STORE = "watch.duckdb"
+_ZONED = re.compile(r"(\d[\d-]*[Tt ][\d:.,]+)\s*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)")
+"""A day and time, and how far its clock is from that of Greenwich."""
 _ID = Rule("id", must=True, filled=True)
 _EARLIEST, _LATEST = pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")
 _LAST = _LATEST - pd.Timedelta(microseconds=1)
@@ -233,12 +236,15 @@ def _texts(column: pd.Series) -> pd.Series:
 
 def _days(column: pd.Series, subject: str, name: str, problems: list[Problem]) -> pd.Series:
     """A column as days; what is none, or lies far away, piles up in `problems`."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_localize(None)  # the day that it was where it happened
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M" and column.between(_EARLIEST, _LAST).all():
         return column.dt.normalize()
     codes, distinct = pd.factorize(column)
     values = pd.Series(np.asarray(distinct, dtype=object))
     plain = values.map(lambda v: not isinstance(v, (int, float, np.number)) or isinstance(v, bool))
-    read = pd.to_datetime(values.where(plain), errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
+    there = values.where(plain).map(_where_it_was)
+    read = pd.to_datetime(there, errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
     far = (read < _EARLIEST) | (read >= _LATEST)
     for wrong, what in ((read.isna(), "is no day"), (far, "lies outside 1900 to 2200")):
         if wrong.any():
@@ -248,6 +254,14 @@ def _days(column: pd.Series, subject: str, name: str, problems: list[Problem]) -
             problems.append(Problem(f"{subject} {shown!r} {what}", where, "Write days like 2027-05-31."))
     days = read.dt.normalize().to_numpy()
     return pd.Series(np.where(codes < 0, np.datetime64("NaT"), days[codes]) if len(days) else days, column.index)
+
+
+def _where_it_was(moment: object) -> object:
+    """A moment without its offset: its day is the one that it was where it happened."""
+    if isinstance(moment, str):
+        found = _ZONED.fullmatch(moment.strip())
+        return found[1] if found else moment
+    return moment.replace(tzinfo=None) if isinstance(moment, datetime) and moment.tzinfo else moment
 
 
 def _put(store: duckdb.DuckDBPyConnection, fresh: Sequence[Delivery], columns: Columns) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NOTHING_YET = "No period is complete by {as_of}: none that ended {settle} days before. Name a later day."
 
+NO_EVENT = "The feed holds no event that had occurred when it was recorded. Deliver some, or mend their days."
+
 
 class Known(Protocol):
     """Where studies of past days come from."""
@@ -107,7 +109,10 @@ class FromFeed:
     @cached_property
     def calendar(self) -> Calendar:
         """The periods in which anything has occurred, but for days that are still to come."""
-        return make_calendar(np.array(events.calendar_of(self.store, self.reading), dtype=object))
+        periods = events.calendar_of(self.store, self.reading)
+        if not periods:
+            raise EvalkitError(NO_EVENT)
+        return make_calendar(np.array(periods, dtype=object))
 
     def day(self, position: float) -> date:
         """The day of a position on the calendar's line."""
@@ -202,6 +207,8 @@ def arguments_of(study: Study | str | Path) -> tuple[dict[str, Any], Path | None
     if isinstance(study, Study):
         home = Path(study.inputs[0]).resolve().parent if study.inputs else None
         return {f.name: getattr(study, f.name) for f in fields(Register)}, home
+    if not isinstance(study, (str, Path)):
+        raise OptionError(f"{type(study).__name__} is no study. Give an ek.Study, or the path of a study file.")
     path = Path(study)
     said = read_study(path, pd.DataFrame())
     return {**_NONE, **{k: v for k, v in said.fields.items() if k != "panel"}}, said.files[0].resolve().parent

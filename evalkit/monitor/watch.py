@@ -70,10 +70,13 @@ def watch(
 
 
 def _position(calendar: Calendar, as_of: object) -> float:
-    """as_of on the calendar's line; words that are a day are one."""
+    """as_of on the calendar's line; words, and moments of any kind, that are a day are one."""
+    if isinstance(as_of, np.datetime64):
+        as_of = pd.Timestamp(as_of)
     if isinstance(as_of, datetime):
         as_of = as_of.date()
     if isinstance(as_of, str):
+        as_of = as_of.strip()
         with suppress(ValueError):
             as_of = date.fromisoformat(as_of)
     return position_of(calendar, as_of)
@@ -169,7 +172,7 @@ def _with_due_looks(ledger: Ledger, source: Known, now: float) -> Ledger:
 
 
 def _with_unplanned_look(ledger: Ledger, study: Study, now: float, why: str) -> Ledger:
-    if not why.strip():
+    if not isinstance(why, str) or not why.strip():
         raise OptionError("A look that nobody planned needs a reason, in words.")
     agreement = ledger.agreement
     assert agreement is not None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import OptionError
 from evalkit.evaluation.evidence import write_frames
 from evalkit.figures import Picture, describe
 from evalkit.folders import replaced
@@ -62,6 +63,8 @@ def portfolio(pooled: Pool, folder: str | Path, *, register: Sequence[Indigo] = 
     folder holds report.html, the tables as CSV, rows.csv and V.csv for metafor, evidence.json (FHIR R5), and pool.json,
     which a new study takes as its prior. It takes its place in one step; other files in it are kept.
     """
+    if not isinstance(pooled, Pool):
+        raise OptionError(f"portfolio needs a pool, from ek.pool; it got {type(pooled).__name__}.")
     place = Path(folder).resolve()
     heading = title or f"What worked where: {pooled.outcome.label}"
     page = Template((PAGE / "across.html").read_text(encoding="utf-8")).substitute(

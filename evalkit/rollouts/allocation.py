@@ -48,7 +48,7 @@ class Allocation:
             "evalkit": __version__, "seed": self.seed,
             "rule": "number of the allocation = SHA-256 of '<seed>:<hash>' modulo how many there are",
             "hash": candidates_hash(places, self.candidates), "drawn": self.chosen, "of": len(self.candidates),
-            "possible": str(self.possible), "places": places,
+            "possible": str(self.possible), "places": places, "components": self.schedule.columns[1:].tolist(),
             "blocks": [list(b) for b in self.blocks], "candidates": self.candidates.tolist(),
         }  # fmt: skip
 
@@ -75,14 +75,17 @@ class Allocation:
         lines = ["# Which place starts what, when, by lot. `evalkit.rollouts.allocation.replay` draws it again."]
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in self.certificate.items()]
         lines += [f"made = {date.today().isoformat()}", ""]
-        for record in self.schedule.to_dict("records"):
-            lines += ["[[given]]", *(f"{json.dumps(k, ensure_ascii=False)} = {json.dumps(str(v), ensure_ascii=False)}"
-                                     for k, v in record.items() if v is not None), ""]  # fmt: skip
-        lines += [""]
-        for record in self.rows.to_dict("records"):
-            lines += ["[[rows]]", *(f"{json.dumps(k, ensure_ascii=False)} = {json.dumps(str(v), ensure_ascii=False)}"
-                                    for k, v in record.items() if k != "place" and v is not None), ""]  # fmt: skip
-        return "\n".join(lines)
+        for name, table in (("given", self.schedule), ("rows", self.rows.drop(columns="place"))):
+            for record in table.to_dict("records"):
+                said = (f"{_toml(k)} = {_toml(v)}" for k, v in record.items() if v is not None)
+                lines += [f"[[{name}]]", *said, ""]
+            lines += [""]
+        return "\n".join(lines[:-1])
+
+
+def _toml(value: object) -> str:
+    """A name or a period as TOML has it: numbers as numbers, others in quotes."""
+    return json.dumps(value if isinstance(value, (int, float)) else str(value), ensure_ascii=False)
 
 
 def candidates_hash(places: Sequence[str], candidates: np.ndarray) -> str:
@@ -103,6 +106,7 @@ def replay(file: str | Path) -> pd.DataFrame:
         candidates, places = np.array(said["candidates"]), said["places"]
         chosen = drawn(said["seed"], said["hash"], len(candidates))
         rows, given = said["rows"], said["given"]
+        said.setdefault("components", list(dict.fromkeys(k for r in rows for k in r)))  # of an older certificate
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ZeroDivisionError) as error:
         raise EvalkitError(f"{str(file)!r} is no certificate of an allocation: {error}.") from None
     if candidates_hash(places, candidates) != said["hash"]:
@@ -110,7 +114,8 @@ def replay(file: str | Path) -> pd.DataFrame:
     made = [{"place": p, **rows[r]} for p, r in zip(places, candidates[chosen], strict=True)]
     if chosen != said["drawn"] or made != given:
         raise EvalkitError(f"{str(file)!r}: the seed draws another allocation than is written. Somebody changed it.")
-    return pd.DataFrame(made, index=places).astype(object)
+    found = pd.DataFrame(made, index=places, columns=["place", *said["components"]]).astype(object)
+    return found.where(found.notna(), None)
 
 
 def allocate(brief: Brief, starts: np.ndarray, seed: int) -> Allocation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -10,13 +10,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, is_number, raise_problems, suggest
+from evalkit.errors import OptionError, Problem, is_number, is_whole, raise_problems, suggest
+from evalkit.rollouts.dates import is_never, make_calendar_of, place_of
 from evalkit.rollouts.noise import Noise
-from evalkit.study.calendar import Calendar, calendar_kind, complete, make_calendar
+from evalkit.study.calendar import Calendar
 
 BASE_WINDOW = 6
 """Periods before a start that a plan leaves free, where dates allow, as headlines read up to so many."""
-MOST_PLACES, MOST_COMPONENTS, MOST_PERIODS = 200, 10, 240
+MOST_PLACES, MOST_COMPONENTS = 200, 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Brief:
     low, high: (P, K) first and last start allowed; never: (P, K) whether it may stay away. most: (K,) starts a period,
     most_in_all: of all together. groups: (K,) components with the same number start together. past: position before
     which nothing can be changed any more. notes: what was taken for granted. contradictions: sentences on what was
-    asked. members: of each component that stands for several, their names. asked: (K,) which are to be told.
+    asked. members: of each component that stands for several, their names. unit_costs: of each of those, by its name.
+    asked: (K,) which are to be told.
     """
 
     places: tuple[str, ...]
@@ -71,6 +73,7 @@ class Brief:
     notes: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
     members: tuple[tuple[str, ...], ...] = ()
+    unit_costs: Mapping[str, float | None] = field(default_factory=dict)
     asked: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __post_init__(self) -> None:
@@ -116,9 +119,7 @@ class Brief:
 
     def position(self, moment: object) -> int:
         """Where a period stands on the calendar; T for never. Raises `OptionError` for what is none of its periods."""
-        if moment is None or moment is pd.NaT or (isinstance(moment, float) and np.isnan(moment)) or moment == "":
-            return self.T
-        return place_of(self.calendar, moment, "a date of the draft")
+        return self.T if is_never(moment) else place_of(self.calendar, moment, "a date of the draft")
 
     def frame(self, starts: np.ndarray) -> pd.DataFrame:
         """(P, K) starts as a table: a row a place, a column a component; None for never."""
@@ -132,6 +133,8 @@ class Brief:
 
     def starts(self, frame: pd.DataFrame) -> np.ndarray:
         """(P, K) positions from such a table. Raises `OptionError` where places or components differ."""
+        if not isinstance(frame, pd.DataFrame):
+            raise OptionError("The draft is no table. Give a frame with place and a column a component.")
         table = frame.reset_index() if "place" not in frame and frame.index.name == "place" else frame
         columns = [names[0] for names in self.members]
         missing = [c for c in ("place", *columns) if c not in table]
@@ -144,36 +147,6 @@ class Brief:
         return np.array([[self.position(rows.iloc[i][n]) for n in columns] for i in range(len(rows))])
 
 
-def place_of(calendar: Calendar, moment: object, what: str) -> int:
-    """Position of a period on a calendar. Raises `OptionError` for what is none of its periods."""
-    where = calendar.place(np.array([moment], dtype=object))[0]
-    found = np.flatnonzero((calendar.start <= where) & (where < calendar.stop))
-    if not len(found):
-        first, last = calendar.values[0], calendar.values[-1]
-        raise OptionError(f"{what} is {moment!r}, which is no period from {first} to {last}. Write it like {first!r}.")
-    return int(found[0])
-
-
-def make_calendar_of(periods: Sequence[object]) -> Calendar:
-    """All periods from the first to the last. Raises `OptionError` for what makes no calendar."""
-    try:
-        first, last = periods
-    except (TypeError, ValueError):
-        raise OptionError("periods needs two values, (first, last), such as ('2027-01', '2029-12').") from None
-    kind = np.array([first, last]) if all(is_number(p) for p in (first, last)) else np.array([first, last], object)
-    every = 1.0
-    if not calendar_kind(kind) or calendar_kind(kind) == "day":
-        raise OptionError(f"periods={tuple(periods)!r} are no months, quarters or whole numbers. Write '2027-01'.")
-    ends = make_calendar(kind).start
-    if not ends[1] > ends[0]:
-        raise OptionError(f"periods={tuple(periods)!r}: the last period must come after the first.")
-    if ends[1] - ends[0] >= MOST_PERIODS:
-        raise OptionError(f"periods={tuple(periods)!r} are more than {MOST_PERIODS} periods. Plan fewer at a time.")
-    found = complete(kind, every)
-    assert found is not None
-    return make_calendar(found[0].astype(kind.dtype) if kind.dtype != object else found[0])
-
-
 # ---------------------------------------------------------------- the door
 
 
@@ -183,9 +156,11 @@ def make_brief(
 ) -> Brief:  # fmt: skip
     """A brief that can be planned from; what contradicts itself is in `contradictions`. Raises `OptionError` with what
     cannot be meant at all: unknown names, dates that are none, numbers out of range."""
-    raise_problems([*_wrong_components(components), *_wrong_window(window, per_month)], OptionError)
+    raise_problems(
+        [*_wrong_components(components), *_wrong_window(window, per_month), *_wrong_groups(together)], OptionError
+    )
     table, calendar = places_table(places, noise), make_calendar_of(periods)
-    merged, asked = merge(components, together)
+    merged, members, asked = merge(components, together, calendar)
     share, reach_of, notes = _reaches(table, merged)
     names, P, T = table["place"].tolist(), len(table), len(calendar)
     past = place_of(calendar, now, "now") if now is not None else 0
@@ -193,19 +168,20 @@ def make_brief(
     low, high = np.empty((P, len(merged)), dtype=np.int64), np.empty((P, len(merged)), dtype=np.int64)
     for k, c in enumerate(merged):
         where = f"of {c.name!r}"
-        first, last = max(min(BASE_WINDOW, T - 1), past), T - window - c.lag
-        low[:, k] = first if c.earliest is None else place_of(calendar, c.earliest, f"earliest {where}")
+        first = min(BASE_WINDOW, T - 1) if c.earliest is None else place_of(calendar, c.earliest, f"earliest {where}")
+        low[:, k] = max(first, past)  # what was not done before now is not done then any more
+        last = T - window - c.lag
         high[:, k] = max(last, low[0, k]) if c.latest is None else place_of(calendar, c.latest, f"latest {where}")
         asked += _fix(c, k, calendar, names, low, high, problems)
     raise_problems(problems, OptionError)
     never = np.tile([not c.everywhere for c in merged], (P, 1))
-    never &= ~np.array([[n in c.fixed for c in merged] for n in names])
+    never &= ~np.array([[n in map(str, c.fixed) for c in merged] for n in names])
     return Brief(
         places=tuple(names), people=table["people"].to_numpy(float), components=merged, share=share, reach_of=reach_of,
         calendar=calendar, noise=noise, window=window, low=low, high=high, never=never,
         most=np.array([P if c.per_month is None else c.per_month for c in merged]),
-        most_in_all=P * len(merged) if per_month is None else per_month, groups=_groups(merged, together), past=past,
-        notes=notes, contradictions=tuple(asked), members=tuple(tuple(c.name.split("+")) for c in merged),
+        most_in_all=P * len(merged) if per_month is None else per_month, groups=_groups(members, together), past=past,
+        notes=notes, contradictions=tuple(asked), members=members, unit_costs={c.name: c.unit_cost for c in components},
     )  # fmt: skip
 
 
@@ -214,35 +190,44 @@ def _fix(
     problems: list[Problem],
 ) -> list[str]:  # fmt: skip
     """Dates that are fixed go into the columns of `low` and `high`; sentences on those that others rule out."""
-    said, first, last, values = [], int(low[0, k]), int(high[0, k]), calendar.values
-    if first > last:
-        said.append(f"{c.name!r} may not start before {values[first]} and must have started by {values[last]}.")
+    said, last, values = [], int(high[0, k]), calendar.values
+    first = 0 if c.earliest is None else place_of(calendar, c.earliest, f"earliest of {c.name!r}")
+    if low[0, k] > last:
+        said.append(f"{c.name!r} may not start before {values[low[0, k]]} and must have started by {values[last]}.")
     for place, moment in c.fixed.items():
         if str(place) not in names:
             problems.append(
                 Problem(f"Unknown place {place!r}", f"fixed of {c.name!r}", suggest(str(place), names, "Places"))
             )
             continue
-        i, never = names.index(str(place)), moment is None or moment == ""
-        low[i, k] = high[i, k] = (
-            len(calendar) if never else place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
-        )
-        if not never and (
-            (low[i, k] < first and c.earliest is not None) or (high[i, k] > last and c.latest is not None)
-        ):
+        i, never = names.index(str(place)), is_never(moment)
+        low[i, k] = high[i, k] = _fixed_at(c, place, calendar)
+        if not never and (low[i, k] < first or (high[i, k] > last and c.latest is not None)):
             bounds = f"{'' if c.earliest is None else values[first]} to {'' if c.latest is None else values[last]}"
             said.append(f"{c.name!r} is fixed at {moment} in {place}, outside the dates that it may have ({bounds}).")
     return said
 
 
-def merge(components: Sequence[Planned], together: Sequence[Sequence[str]]) -> tuple[tuple[Planned, ...], list[str]]:
-    """Components that start together and reach the same people are one, 'a+b': no rollout tells them apart. Sentences
-    on those that were asked for one by one, or whose dates contradict each other."""
-    groups, out, said = _groups(components, together), [], []
+def _fixed_at(c: Planned, place: str, calendar: Calendar) -> int:
+    """Position of the start that is fixed for a component in a place; that after the last period for never."""
+    moment = c.fixed[place]
+    return len(calendar) if is_never(moment) else place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
+
+
+def merge(
+    components: Sequence[Planned], together: Sequence[Sequence[str]], calendar: Calendar
+) -> tuple[tuple[Planned, ...], tuple[tuple[str, ...], ...], list[str]]:
+    """Components that start together and reach the same people are one, 'a+b': no rollout tells them apart. Names of
+    those that each stands for, and sentences on those that were asked for one by one, or whose dates contradict each
+    other."""
+    groups, said = _groups([(c.name,) for c in components], together), []
+    out: list[Planned] = []
+    names: list[tuple[str, ...]] = []
     for g in np.unique(groups):
         members = [c for c, own in zip(components, groups, strict=True) if own == g]
         if len(members) == 1 or len({str(c.reach) for c in members}) > 1:
             out += members
+            names += [(c.name,) for c in members]
             continue
         labels, wanted = (
             " and ".join(repr(c.name) for c in members),
@@ -254,26 +239,37 @@ def merge(components: Sequence[Planned], together: Sequence[Sequence[str]]) -> t
                 "from the other; yet an effect of each is wanted. Want one effect, of both together, or let them part."
             )
         fixed: dict[str, object] = {}
+        at: dict[str, int] = {}
         for c in members:
-            said += [f"{labels} must start together, but have different dates fixed in {p}." for p, m in c.fixed.items()
-                     if fixed.get(p, m) != m]  # fmt: skip
-            fixed |= c.fixed
-        earliest, latest = (
-            [getattr(c, n) for c in members if getattr(c, n) is not None] for n in ("earliest", "latest")
-        )
+            said += [f"{labels} must start together, but have different dates fixed in {p}." for p in c.fixed
+                     if at.setdefault(str(p), _fixed_at(c, p, calendar)) != _fixed_at(c, p, calendar)]  # fmt: skip
+            fixed |= {str(p): m for p, m in c.fixed.items()}
         most = [c.per_month for c in members if c.per_month is not None]
         out.append(replace(
             members[0], name="+".join(c.name for c in members), wanted=wanted[0] if wanted else None, fixed=fixed,
-            earliest=max(earliest, key=str, default=None), latest=min(latest, key=str, default=None),
+            earliest=_bound(members, "earliest", calendar), latest=_bound(members, "latest", calendar),
             per_month=min(most, default=None), everywhere=all(c.everywhere for c in members),
             lag=max(c.lag for c in members),
         ))  # fmt: skip
-    return tuple(out), said
+        names.append(tuple(c.name for c in members))
+    return tuple(out), tuple(names), said
+
+
+def _bound(members: Sequence[Planned], which: str, calendar: Calendar) -> object:
+    """The date that all keep to: the last of those before which one may not start, the first of those by which one
+    must have."""
+    given = [
+        (place_of(calendar, m, f"{which} of {c.name!r}"), m) for c in members if (m := getattr(c, which)) is not None
+    ]
+    if not given:
+        return None
+    return (max if which == "earliest" else min)(given, key=lambda pair: pair[0])[1]
 
 
 def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
     """What is wrong with components, one by one."""
-    if not components or not all(isinstance(c, Planned) for c in components):
+    listed = isinstance(components, Sequence) and all(isinstance(c, Planned) for c in components)
+    if not listed or not components:
         return [Problem("components must be a list of ek.Planned(...), at least one")]
     names = [c.name for c in components]
     found = [
@@ -295,33 +291,39 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
                     "Use a number other than 0, in the outcome's unit.",
                 )
             )
-        if c.per_month is not None and (
-            isinstance(c.per_month, bool) or not isinstance(c.per_month, int) or c.per_month < 0
-        ):
+        if c.per_month is not None and not is_whole(c.per_month):
             found.append(Problem(f"per_month={c.per_month!r} is no number of places", where, "Use a whole number."))
-        if not _whole(c.lag):
+        if not is_whole(c.lag):
             found.append(Problem(f"lag={c.lag!r} is no number of periods", where, "Use a whole number, 0 or more."))
         if c.reach is not None and not isinstance(c.reach, str) and not (is_number(c.reach) and 0 < c.reach <= 1):
             found.append(
                 Problem(f"reach={c.reach!r} is no share", where, "Use a number above 0 and up to 1, or a column.")
             )
+        if not isinstance(c.everywhere, (bool, np.bool_)):
+            found.append(Problem(f"everywhere={c.everywhere!r} is neither True nor False", where, "Write one of them."))
+        if c.unit_cost is not None and not (is_number(c.unit_cost) and c.unit_cost >= 0):
+            found.append(Problem(f"unit_cost={c.unit_cost!r} is no cost", where, "Use a number, 0 or more."))
         if not isinstance(c.fixed, Mapping):
             found.append(Problem("fixed is no table of places and periods", where, "Write {'Bury': '2027-06'}."))
     return found
 
 
-def _whole(number: object) -> bool:
-    """Whether something is a whole number, 0 or more."""
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
-
-
 def _wrong_window(window: int, per_month: int | None) -> list[Problem]:
     found = []
-    if not _whole(window) or not window:
+    if not is_whole(window, 1):
         found.append(Problem(f"window={window!r} is no number of periods", "", "Use a whole number, 1 or more."))
-    if per_month is not None and not _whole(per_month):
+    if per_month is not None and not is_whole(per_month):
         found.append(Problem(f"per_month={per_month!r} is no number of starts", "", "Use a whole number."))
     return found
+
+
+def _wrong_groups(together: object) -> list[Problem]:
+    groups = list(together) if isinstance(together, Iterable) and not isinstance(together, str) else [together]
+    return [
+        Problem(f"together={members!r} joins nothing", "", "Give pairs of names: [('policy', 'nurse')].")
+        for members in groups
+        if not isinstance(members, (list, tuple)) or len(members) < 2
+    ]
 
 
 def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataFrame:
@@ -330,6 +332,8 @@ def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataF
         table = places.reset_index() if "place" not in places and places.index.name == "place" else places.copy()
         if "place" not in table:
             raise OptionError(f"places has no column 'place'. It has: {', '.join(map(str, places.columns))}.")
+    elif isinstance(places, Mapping) or not isinstance(places, Iterable):
+        raise OptionError(f"places={places!r} is no list of names. Give one, or a frame with place and people.")
     else:
         listed = [places] if isinstance(places, str) else list(places)
         table = pd.DataFrame({"place": pd.Series(listed, dtype=object)})
@@ -372,7 +376,10 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
             given = pd.to_numeric(table[c.reach], errors="coerce").to_numpy(float)
             given = given / table["people"].to_numpy() if np.nanmax(given, initial=0.0) > 1 else given
             if not ((given > 0) & (given <= 1)).all():
-                raise OptionError(f"places has values in {c.reach!r} that are no shares. Use numbers from 0 to 1.")
+                raise OptionError(
+                    f"places has values in {c.reach!r} that are no shares. Use numbers above 0 and up to 1, "
+                    "or how many people they are; leave out places where it reaches nobody."
+                )
             share[:, k] = given
         else:
             share[:, k] = 0.5
@@ -382,16 +389,14 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
     return share, tuple(reach_of), tuple(notes)
 
 
-def _groups(components: Sequence[Planned], together: Sequence[Sequence[str]]) -> np.ndarray:
-    """(K,) one number for all that start together. A component may stand for several: 'a+b'."""
-    group = np.arange(len(components))
-    names = {m: k for k, c in enumerate(components) for m in c.name.split("+")}
-    for members in together:
-        if isinstance(members, str) or len(members) < 2:
-            raise OptionError(f"together={members!r} joins nothing. Give pairs of names: [('policy', 'nurse')].")
-        for m in members:
+def _groups(members: Sequence[Sequence[str]], together: Sequence[Sequence[str]]) -> np.ndarray:
+    """(K,) one number for all that start together. members: (K,) names of those that each component stands for."""
+    group = np.arange(len(members))
+    names = {m: k for k, own in enumerate(members) for m in own}
+    for joined in together:
+        for m in joined:
             if m not in names:
                 raise OptionError(f"together names {m!r}. {suggest(str(m), names, 'Components')}")
-        at = [names[m] for m in members]
+        at = [names[m] for m in joined]
         group[np.isin(group, group[at])] = group[at].min()
     return group

@@ -9,7 +9,8 @@ import pandas as pd
 
 from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.law import laws
-from evalkit.rollouts.search import Search
+from evalkit.rollouts.search import LOST, SMOOTH, Search, mean_power
+from evalkit.show.words import count_words
 
 FIRST, SECOND = 8, 80
 """First moves of a pair that are followed up, and second moves tried after each."""
@@ -21,7 +22,7 @@ Move = tuple[int, int, int]
 
 
 def cheapest_changes(brief: Brief, draft: np.ndarray, dates: int, plan: np.ndarray, weights: str) -> pd.DataFrame:
-    """Rows of `RolloutPlan.changes`."""
+    """Rows of `RolloutPlan.changes`. Moves are looked for on the screen; a row is one that the laws find better."""
     search, rows, starts = Search(brief, 0, weights), [], draft
     rows.append(_row(brief, draft, starts, weights))
     while (left := dates - _moved(search, draft, starts)) > 0:
@@ -29,12 +30,21 @@ def cheapest_changes(brief: Brief, draft: np.ndarray, dates: int, plan: np.ndarr
         if better is None:
             break
         starts = better
-        rows.append(_row(brief, draft, starts, weights))
+        row = _row(brief, draft, starts, weights)
+        if _promised(search, row[0]) < _promised(search, rows[-1][0]):
+            rows.append(row)
     rows.append(_row(brief, draft, plan, weights))
     found = pd.DataFrame([r for r, _ in rows])
-    found.insert(0, "change", [*(f"{n} dates" for n in found["dates_moved"][:-1]), "this plan"])
+    found.insert(0, "change", [*(count_words(n, "date") for n in found["dates_moved"][:-1]), "this plan"])
     found.attrs["schedules"] = [brief.frame(s) for _, s in rows]
     return found
+
+
+def _promised(search: Search, row: dict[str, object]) -> float:
+    """What the laws of a row promise, counted as a search counts it: less is better."""
+    found = [float(row[f"detectable_{name}"]) for name in search.brief.names]  # type: ignore[arg-type]
+    counts = [LOST if np.isnan(d) else min(d / s, LOST) for d, s in zip(found, search.scale, strict=True)]
+    return mean_power([c for c, asked in zip(counts, search.brief.asked, strict=True) if asked], SMOOTH)
 
 
 def _moved(search: Search, draft: np.ndarray, starts: np.ndarray) -> int:

@@ -103,4 +103,6 @@ def _noise(said: Mapping[str, object], folder: Path) -> Noise | None:
         study = Study.load(folder / str(said["study"]))
         found = Noise.from_study(study, said.get("outcome"), said.get("effects", 0.0))  # type: ignore[arg-type]
         return Noise(**{**vars(found), **own})
+    if odd := [key for key in ("outcome", "effects") if key in said]:
+        raise StudyError(f"[noise] names {odd[0]}, but no study whose past is read. Add study = 'study.toml'.")
     return Noise(**own) if own else None  # type: ignore[arg-type]

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError, check_periods
-from evalkit.rollouts.brief import Brief, Planned, make_brief, make_calendar_of
+from evalkit.rollouts.brief import Brief, Planned, make_brief
+from evalkit.rollouts.dates import make_calendar_of
 from evalkit.rollouts.impossible import why_unseen
 from evalkit.rollouts.noise import Noise
-from evalkit.rollouts.planning import RolloutPlan, search_plan
+from evalkit.rollouts.planning import RolloutPlan, check_options, search_plan
 from evalkit.rollouts.search import Search
 from evalkit.study.paths import Paths
 from evalkit.study.study import Study
@@ -35,6 +36,9 @@ def next_rollout(
     its past unless given. Components that nothing can tell any more are kept as they are, with the reason in `.notes`;
     where nothing is left, `.impossible` says so. `.costs` is what the new starts cost at the study's unit costs.
     """
+    if not isinstance(study, Study):
+        raise OptionError(f"{type(study).__name__} is no study. Give an ek.Study.")
+    check_options(noise, seed, effort)
     check_periods("more", more, 1)
     check_periods("window", window, 1)
     paths, starts, notes = study.paths, history(study.paths), []

@@ -71,9 +71,10 @@ def why_unseen(brief: Brief, search: Search, v: int) -> Iterator[str]:
     span, domain = lag + brief.window, [row[v] for row in search.domain]
     ever = [d for d in domain if d[0] < T]
     window = count_words(brief.window, "period")
-    if len(brief.places) <= ENOUGH:
+    if (n := len(brief.places)) <= ENOUGH:
+        there = "There is one place" if n == 1 else f"There are {number_in_words(n)} places"
         yield (
-            f"There are {number_in_words(len(brief.places))} places. {name} needs at least three: two that start it, "
+            f"{there}. {name} needs at least three: two that start it, "
             "and one that waits beside either, so that the answer does not hang on a single place."
         )
     elif len(ever) < ENOUGH:

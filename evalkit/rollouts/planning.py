@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.threads import one_thread
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice, is_number
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice, check_whole, is_number, is_whole
 from evalkit.progress import step
 from evalkit.rollouts.allocation import Allocation, allocate
 from evalkit.rollouts.brief import Brief, Planned, make_brief
@@ -76,13 +76,15 @@ class RolloutPlan:
         cost (NaN where nobody has said), and waiting: periods by which places start later than they might."""
         self.check_possible()
         b, rows = self.brief, []
-        for k, c in enumerate(b.components):
+        for k, names in enumerate(b.members):
             ahead = (self.starts[:, k] >= b.past) & (self.starts[:, k] < b.T)
             reached = (b.people * b.share[:, k])[ahead]
             periods = float((reached * (b.T - self.starts[ahead, k])).sum())
             waiting = int((self.starts[ahead, k] - b.low[ahead, k]).sum())
-            cost = np.nan if c.unit_cost is None else periods * c.unit_cost
-            rows.append((c.name, int(ahead.sum()), periods, cost, waiting))
+            for name in names:
+                unit = b.unit_costs[name]
+                cost = np.nan if unit is None else periods * unit
+                rows.append((name, int(ahead.sum()), periods, cost, waiting))
         return pd.DataFrame(rows, columns=["component", "starts", "person_periods", "cost", "waiting"])
 
     @cached_property
@@ -99,7 +101,7 @@ class RolloutPlan:
         separable (all can be told apart), survives (all have an interval without any one place).
         """
         self.check_possible()
-        if isinstance(dates, bool) or not isinstance(dates, int) or dates < 0:
+        if not is_whole(dates):
             raise OptionError(f"dates={dates!r} is not a choice. Use a whole number of dates to move, 0 or more.")
         return cheapest_changes(self.brief, self.brief.starts(draft), dates, self.starts, self.weights)
 
@@ -110,15 +112,15 @@ class RolloutPlan:
         self.check_possible()
         if not is_number(slip) or not 0 <= slip <= 1:
             raise OptionError(f"slip={slip!r} is not a choice. Use a probability, from 0 to 1.")
+        check_whole("draws", draws, 1)
         return stressed(self.brief, self.starts, slip, draws, self.seed, self.weights)
 
     @one_thread()
     def randomise(self, seed: int) -> Allocation:
         """Deal the plan's rows to places by lot, within blocks of places for which the same is allowed."""
         self.check_possible()
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
-        return allocate(self.brief, self.starts, seed)
+        check_whole("seed", seed, 0)
+        return allocate(self.brief, self.starts, int(seed))
 
     def check_possible(self) -> None:
         """Raise `NotIdentifiedError` with the proof where no rollout is possible."""
@@ -173,16 +175,20 @@ def plan_rollout(
     `OptionError`.
     """
     check_choice("weights", weights, WEIGHTS)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
-    if not is_number(effort) or not effort > 0:
-        raise OptionError(f"effort={effort!r} is not a choice. Use a number above 0.")
-    if noise is not None and not isinstance(noise, Noise):
-        raise OptionError(f"noise={noise!r} is not a choice. Use ek.Noise(...) or ek.Noise.from_study(study).")
+    check_options(noise, seed, effort)
     if periods is None:
         raise OptionError("periods is missing: the first and the last period in which outcomes are seen.")
     brief = make_brief(places, components, periods, noise or Noise(), window, together, per_month, now)
-    return search_plan(brief, seed, weights, effort)
+    return search_plan(brief, int(seed), weights, effort)
+
+
+def check_options(noise: object, seed: object, effort: object) -> None:
+    """Raise `OptionError` for what no search can be given."""
+    check_whole("seed", seed, 0)
+    if not is_number(effort) or not effort > 0:  # type: ignore[operator]
+        raise OptionError(f"effort={effort!r} is not a choice. Use a number above 0.")
+    if noise is not None and not isinstance(noise, Noise):
+        raise OptionError(f"noise={noise!r} is not a choice. Use ek.Noise(...) or ek.Noise.from_study(study).")
 
 
 def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: float = 1.0) -> RolloutPlan:
@@ -260,7 +266,7 @@ def _ranked(
 ) -> tuple[float, Callable[[int], Sequence[Law]]]:
     """In which share of rollouts all can be told apart, and the laws of the one that is so many from the best; by the
     screen where it knows the weights that count, else by the laws of all."""
-    if search.least or weights == "equal":
+    if search.exact(weights):
         found = [search.detectable(s, full=True) for s in drawn]
         told = float(np.mean([np.isfinite(d).all() and not lacking.any() for d, lacking in found]))
         order = np.argsort([d[np.isfinite(d)].max(initial=0.0) + 100 * (~np.isfinite(d)).sum() for d, _ in found])

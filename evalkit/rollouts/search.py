@@ -108,6 +108,11 @@ class Search:
 
     # ------------------------------------------------------------ what it is worth
 
+    def exact(self, weights: str) -> bool:
+        """Whether the screen knows the weights that count, each component by its own reach."""
+        alike = all(len({self.brief.reach_of[k] for k in g}) == 1 for g in self.groups)
+        return alike and (self.least or weights == "equal")
+
     @property
     def kernel(self) -> Callable:
         """What takes longest to compile of all that a search of this kind needs."""
@@ -136,7 +141,7 @@ class Search:
     def loss(self, starts: np.ndarray, full: bool = False, power: int = SMOOTH) -> float:
         """(mean over components of (detectable / wanted)^power)^(1/power): near the worst, yet smooth. An effect
         counts in units of the smallest that is wanted."""
-        return _mean(self._counts(starts, full), power)
+        return mean_power(self._counts(starts, full), power)
 
     def _counts(self, starts: np.ndarray, full: bool = False) -> list[float]:
         """What each group that is to be told counts in the loss."""
@@ -152,9 +157,9 @@ class Search:
         `bar`, as soon as those that are counted leave no doubt."""
         for n in order:
             counts[n] = self._count(cells, int(self.told[n][0]), full)
-            if _mean(counts, power) > bar:
+            if mean_power(counts, power) > bar:
                 break
-        return _mean(counts, power)
+        return mean_power(counts, power)
 
     # ------------------------------------------------------------ the way to better ones
 
@@ -166,7 +171,7 @@ class Search:
 
         In full, an order that is too bad by the quick reckoning, at the ratio that both had last, is not worked out."""
         last, none = self._counts(starts), [0.0] * len(self.told)
-        now, quick = self.loss(starts, full, power), _mean(last, power)
+        now, quick = self.loss(starts, full, power), mean_power(last, power)
         best, least = starts, now
         for step, draws in enumerate(self.rng.random((steps if self.free else 0, 6))):
             trial = moved(starts, draws[:5], self.choice)
@@ -291,7 +296,7 @@ def _falling(counts: list[float]) -> list[int]:
     return sorted(range(len(counts)), key=counts.__getitem__, reverse=True)
 
 
-def _mean(counts: list[float], power: int) -> float:
+def mean_power(counts: list[float], power: int) -> float:
     """The mean of a power, without overflow for any power."""
     most = max(counts)
     return most * (sum((c / most) ** power for c in counts) / len(counts)) ** (1 / power)

@@ -31,15 +31,24 @@ def stressed(brief: Brief, starts: np.ndarray, slip: float, draws: int, seed: in
         for g in search.groups:
             by[:, g] = by[:, g[:1]]
         moved = np.where((starts < brief.T) & (starts >= brief.past), np.minimum(starts + by, brief.T), starts)
-        late.append(search.detectable(moved, full=True)[0])
+        late.append(_detectable(search, moved, weights))
     rows += _summary(f"each date late by 1 to {LATEST} periods with probability {slip:g}", brief, np.array(late))
     spread = []
     for _ in range(max(draws // 10, 1)):
         people = brief.people * np.exp(UNEVEN * rng.standard_normal(len(brief.people)))
         other = replace(brief, people=np.maximum(np.round(people * brief.people.sum() / people.sum()), 1))
-        spread.append(Search(other, seed, weights).detectable(starts, full=True)[0])
+        spread.append(_detectable(Search(other, seed, weights), starts, weights))
     rows += _summary("as many people, spread otherwise", brief, np.array(spread))
     return pd.DataFrame(rows, columns=["case", "component", "detectable", "worst", "told_apart"])
+
+
+def _detectable(search: Search, starts: np.ndarray, weights: str) -> np.ndarray:
+    """(K,) detectable effects, infinite where nothing can be told: by the screen where it knows the weights that count,
+    else by the laws."""
+    if search.exact(weights):
+        return search.detectable(starts, full=True)[0]
+    found = np.array([law.detectable for law in laws(search.brief, starts, weights)])
+    return np.where(np.isnan(found), np.inf, found)
 
 
 def _summary(case: str, brief: Brief, found: np.ndarray) -> list[tuple[str, str, float, float, float]]:

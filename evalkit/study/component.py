@@ -41,7 +41,7 @@ class Component:
     label: words for people; the name when not given.
     exposure: column of the panel with 0/1 or a dose, never missing in a row.
     first_period: column of the panel with the first period on instead, as other packages take it (empty, infinite, or 0
-        where periods are above 0: never); it stays on from there.
+        where periods are dates or above 0: never); it stays on from there.
     adoption: dated spells instead (a frame or the path of one): level_id, start and optionally end (missing: still on),
         dose, certainty, component, start_low and start_high (the earliest and latest that it may have begun). Half-open
         [start, end), so `end` is the first moment at which it is off.

@@ -166,8 +166,9 @@ def _header(rows: Iterator[list[str]], file: Path, where: str) -> list[str]:
         if len(row) != len(names):
             odd.append((i, len(row)))
         elif any(row[j] and (j or row[0] not in (str(i), str(i + 1))) for j in nameless):  # the first may count rows
-            what = f"{where}: a column of {file.name} has no name, but values such as in row {i}"
-            raise StudyError(f"{what}. Name it, or leave it out.")
+            held = next(row[j] for j in nameless if row[j])
+            what = f"{where}: a column of {file.name} has no name, but holds values such as {held!r} (row {i})"
+            raise StudyError(f"{what}. Name it or leave it out; the first line must hold the names of all columns.")
     if odd:
         what = f"{where}: {file.name} has {odd[0][1]} cells in row {odd[0][0]}, and {len(names)} columns"
         advice = 'Put a text or number with a comma in it into quotes ("1,012"), and end no row early.'

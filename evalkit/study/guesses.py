@@ -50,6 +50,12 @@ PLACES = 6
 """Fewest groups of people that are taken for places in which they hang together."""
 
 
+_NO_PERIOD = (
+    "{name!r} is called like a period, and holds {value!r}, which is none that can be read. Write months (2024-09), "
+    "quarters (2024Q3), days (2024-09-30) or whole numbers."
+)
+
+
 @dataclass(frozen=True)
 class Part:
     """A component as it is proposed. by: the key that says when it was on. assigned_at: the level of decision."""
@@ -148,7 +154,10 @@ class Looked:
             pairs = [u for u in units if u != period and self._apart(u, period)]
             repeats = [u for u in pairs if self.raw[u].nunique() < len(self.raw)]
             if repeats:
-                return period, max(repeats, key=lambda n: (_score(n, _UNIT), -self.names.index(n)))
+                unit = max(repeats, key=lambda n: (_score(n, _UNIT), -self.names.index(n)))
+                if not _score(period, _PERIOD) and _score(unit, _PERIOD) and holds_text(self.raw[unit]):
+                    raise StudyError(_NO_PERIOD.format(name=unit, value=self.raw[unit].iloc[0]))
+                return period, unit
         alone = [u for u in units if not self.raw[u].duplicated().any()]
         if alone:
             return None, max(alone, key=lambda n: (_score(n, _UNIT), -self.names.index(n)))
@@ -169,6 +178,8 @@ class Looked:
         texts, reading = texts_of(self.raw[period]) if period is not None else [], self.reading
         if texts and not calendar_kind(np.array(texts, dtype=object)):
             reading = replace(reading, date_format=likely_format(texts))
+        elif period is not None and (form := _run_together(self.raw[period])):
+            reading = replace(reading, date_format=form)
         return replace(self, unit=unit, period=period, reading=reading)
 
     def _periods(self) -> Iterable[str]:
@@ -265,10 +276,10 @@ class Looked:
         if name in (self.unit, self.period) or not _FIRST.search(plain(name)) or not self.fixed(name):
             return False
         column, period = self.raw[name], self.raw[str(self.period)]
-        distinct = [v for v in pd.unique(column.dropna()) if v not in (0, "0") and not _infinite(v)]
+        distinct = [v for v in pd.unique(column.dropna()) if v not in (0, "0", "0.0") and not _infinite(v)]
         stamps = np.asarray(pd.unique(dates(period, self.reading.date_format)))
         calendar = make_calendar(stamps[np.argsort(period_positions(stamps))])
-        read = dates(pd.Series(distinct, dtype=object), self.reading.date_format)
+        read = dates(pd.Series(distinct, dtype=object).infer_objects(), self.reading.date_format)
         place = calendar.place(read.to_numpy(dtype=object)) if distinct else np.array([])
         inside = (place >= calendar.start.min()) & (place < calendar.stop.max())
         return len(distinct) > 0 and bool(np.isfinite(place).all() and inside.any() and (place > 0).all())
@@ -320,6 +331,19 @@ class Looked:
             if name in self.values or (holds_text(column) and kinds <= FEW_KINDS):
                 out.append(name)
         return tuple(out)
+
+
+def _run_together(column: pd.Series) -> str | None:
+    """How whole numbers are written that are months or days (202401, 20240131); None for other numbers."""
+    if column.dtype.kind not in "iu":
+        return None
+    listed = [str(v) for v in pd.unique(column)]
+    long = {len(v) for v in listed}
+    form = {6: "%Y%m", 8: "%Y%m%d"}.get(long.pop()) if len(long) == 1 else None
+    read = (
+        pd.to_datetime(pd.Series(listed), format=form, errors="coerce") if form else pd.Series(dtype="datetime64[ns]")
+    )
+    return form if len(read) and read.notna().all() and read.dt.year.between(1800, 2200).all() else None
 
 
 def _numeric(column: pd.Series) -> bool:

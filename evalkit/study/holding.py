@@ -121,6 +121,13 @@ def _refused(why: str, asked: bool, source: Source | Relation, register: Registe
     return _rows(source, register)
 
 
+def _lost(names: list[str], register: Register) -> str:
+    """Why a column that is not in the panel cannot be added up by."""
+    if names and register.people is not None and names[0] in register.people:
+        return f"{names[0]!r} stands in the table of people, and is needed as a column of the panel"
+    return f"it has no column {', '.join(map(repr, names[:1]))}"
+
+
 def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
     """The columns to add up by, of a panel that has `names`; or why people cannot be added up."""
     r, columns = register, Columns(FrameSource(pd.DataFrame(columns=list(names))))
@@ -140,7 +147,7 @@ def _wanted(register: Register, names: tuple[str, ...]) -> Wanted | str:
             {"rate_card", "claims"} & set(r.money.given() if r.money else ())
         ),
         "cells of some columns are read as something else than they hold": any(map(r.cells().changes, needed)),
-        f"it has no column {', '.join(map(repr, lost[:1]))}": bool(lost),
+        _lost(lost, r): bool(lost),
         "some of its columns differ only in capital letters": len(set(folded)) < len(folded),
     }
     if why := next((why for why, true in reasons.items() if true), ""):

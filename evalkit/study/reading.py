@@ -162,15 +162,24 @@ def plain_numbers(column: pd.Series, reading: Reading, words: bool) -> pd.Series
 def dates(column: pd.Series, form: str | None) -> pd.Series:
     """Text (and whole numbers, for a form such as %Y%m) as dates in the order year-month-day; a form without days gives
     months. Cells that are written otherwise stay as they are."""
-    number = pd.api.types.is_integer_dtype(column.dtype)
-    if form is None or not (holds_text(column) or (number and "%Y%m" in form)):
+    if form is None or not (holds_text(column) or ("%Y%m" in form and _whole(column))):
         return column
-    given = column.astype(object)
-    texts = given.map(lambda v: v.strip() if isinstance(v, str) else str(v) if number else None)
+    given, number = column.astype(object), not holds_text(column)
+    tail = re.compile(r"(?<=\d)\.0+$" if "%Y%m" in form else r"$^")  # of a number, where others are missing
+    texts = given.map(
+        lambda v: tail.sub("", v.strip()) if isinstance(v, str) else f"{v:.0f}" if number and pd.notna(v) else None
+    )
     read = pd.to_datetime(texts, format=form, errors="coerce")
     written = re.search(r"%[djUWxcDF]", form)
     said = read.dt.strftime("%Y-%m-%d" if written else "%Y-%m" if re.search("%[mbB]", form) else "%Y")
     return said.astype(object).where(read.notna(), given.where(given.notna(), None))
+
+
+def _whole(column: pd.Series) -> bool:
+    """Whether a column is of whole numbers, with gaps or without."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return bool((column.dropna() % 1 == 0).all())
+    return pd.api.types.is_integer_dtype(column.dtype)
 
 
 def advise_numbers(cells: Sequence[object], kind: str = "") -> str:

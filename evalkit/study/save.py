@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import StudyError
+from evalkit.folders import make_folder
 from evalkit.show.words import file_name, period_words
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import write_cells
@@ -129,7 +130,7 @@ def save_study(study: Register, source: Source, rows: np.ndarray | None, folder:
 
     rows: the rows to write, None for all; panel: whether to write any. Paths in the file are relative to the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     keys: dict[str, object] = {"panel": _write_panel(study, source, rows, folder) if panel else "cells.parquet"}
     if study.people is not None:
         keys["people"] = _write(study.people, folder, "people")

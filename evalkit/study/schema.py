@@ -76,8 +76,8 @@ TABLES = {
     "adoption": Schema({
         "component": Rule("id", filled=True), "level_id": _NAME, "start": Rule("moment", must=True, filled=True),
         "end": _MOMENT, "dose": Rule("number", low=0), "certainty": Rule("words", options=CERTAINTIES),
-        "start_low": _MOMENT, "start_high": _MOMENT, "planned_start": _WORDS, "source": _WORDS, "change_note": _WORDS,
-        "moved": Rule("words", options=MOVED), "decided": _WORDS,
+        "start_low": _MOMENT, "start_high": _MOMENT, "planned_start": _MOMENT, "source": _WORDS, "change_note": _WORDS,
+        "moved": Rule("words", options=MOVED), "decided": _MOMENT,
     }),
     "links": Schema({"from": _NAME, "to": _NAME, "weight": Rule("number", must=True, filled=True, low=0, high=1)},
                     once=("from", "to")),

@@ -9,7 +9,7 @@ from datetime import date
 from numbers import Integral
 from typing import Any, get_args
 
-from evalkit.errors import OptionError, Problem, check_choice, is_number, suggest
+from evalkit.errors import OptionError, Problem, check_choice, is_number, is_whole, suggest
 from evalkit.study.schema import unprintable
 from evalkit.vocabulary import Compare, ComparisonGroup, Count
 
@@ -41,8 +41,8 @@ _WATCH: dict[str, tuple[Callable[[Any], bool], str]] = {
     "outcome": (lambda v: isinstance(v, str) and bool(v), "the column of an outcome"),
     "alpha": (lambda v: is_number(v) and 0 < v < 0.5, "a number between 0 and 0.5, such as 0.05"),
     "budget": (lambda v: is_number(v) and 0 < v < 0.5, "a number between 0 and 0.5, such as 0.05"),
-    "settle": (lambda v: _whole(v, 0) and v <= 3660, "days, 0 or more"),
-    "fewest": (lambda v: _whole(v, 2), "places, 2 or more"),
+    "settle": (lambda v: is_whole(v, 0) and v <= 3660, "days, 0 or more"),
+    "fewest": (lambda v: is_whole(v, 2), "places, 2 or more"),
 }
 """Keys of [watch]: what is a value, and how to say so."""
 
@@ -57,10 +57,6 @@ _REPORT: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 """Keys of [report]: what is a value, and how to say so."""
 _CLAIM = ("component", "claim", "source", "strength")
-
-
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def _words(value: object) -> bool:
@@ -163,8 +159,7 @@ def settings_problems(settings: Mapping[str, object], components: Collection[str
             if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
                 yield Problem(f"currency={value!r}", where, "Give its three letters, such as 'EUR', or its sign.")
         elif key in _LEAST and value is not None:
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
-            if not whole or int(str(value)) < _LEAST[key]:
+            if not is_whole(value, _LEAST[key]):
                 yield Problem(f"{key}={value!r}", where, f"Give a whole number, {_LEAST[key]} or more.")
         elif key == "inflation":
             if value is not None and not (is_number(value) and 0 <= float(str(value)) < 1):

@@ -225,6 +225,8 @@ def _after_first(reading: _Reading, component: Component) -> np.ndarray | None:
     calendar = make_calendar(stamps[np.argsort(period_positions(stamps), kind="stable")])
     distinct = [v for v in pd.unique(first.dropna()) if not (isinstance(v, (float, np.floating)) and np.isinf(v))]
     place = dict(zip(distinct, calendar.place(np.array([*distinct, None], dtype=object)), strict=False))
+    if calendar.kind != "number":  # no date is 0: that is how others write never
+        place |= {v: np.inf for v in distinct if str(v).strip() in ("0", "0.0")}
     unread = [v for v, p in place.items() if np.isnan(p)]
     none = 0 if calendar.kind == "number" and calendar.start.min() > 0 else np.nan
     odd = unread or [v for v, p in place.items() if p < 0 and none == 0]

@@ -103,3 +103,12 @@ def test_a_confidence_sequence_holds_whenever_one_looks() -> None:
     z = np.cumsum(rng.standard_normal((4000, 200)), axis=1) / np.sqrt(information)
     assert (np.abs(z) > bound).any(axis=1).mean() < 0.1
     assert min(bound) > ndtri(0.95)
+
+
+@pytest.mark.parametrize("errors", [(0.1, 1.0), (1.0, 1.0), (0.1, 100.0)])
+def test_a_crossing_that_earlier_looks_make_unlikely_is_adjusted_all_the_same(errors: tuple[float, float]) -> None:
+    """What was seen lies far beyond what the earlier looks, of other sizes, leave likely: the effect under which it is
+    as likely as not lies where the earlier line would just have been crossed."""
+    found = adjusted([0.0, 0.5], [4.0, 2.0], 12.0, errors)
+    assert found.low < found.estimate < found.high
+    assert found.estimate == pytest.approx(4.0 * errors[0], rel=1e-3)

@@ -286,3 +286,28 @@ def test_every_alarm_has_a_fault_in_partnerships_and_knobs_are_checked() -> None
     for wrong in ({"fault": "fire"}, {"delay": -1}, {"speed": 2}):
         with pytest.raises(EvalkitError):
             event_feed(made, **wrong)
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["moments", "words"])
+def test_an_event_is_of_the_day_that_it_was_where_it_happened(written: bool) -> None:
+    """Half past midnight in Tokyo is still the day before in Greenwich."""
+    rows = worlds.events()
+    rows = rows[rows["delivered"] < "2026-04-01"]
+    moments = {c: (rows[c] + pd.Timedelta(minutes=30)).dt.tz_localize("Asia/Tokyo") for c in ("occurred", "recorded")}
+    if written:
+        moments = {c: m.map(lambda at: at.isoformat()) for c, m in moments.items()}
+    known = []
+    for given in (rows, rows.assign(**moments)):
+        with open_store(None) as store:
+            take_in(store, given.drop(columns="delivered"), None, COLUMNS)
+            known.append(store.execute("SELECT event_id, occurred, recorded FROM events ORDER BY event_id").fetchall())
+    assert known[0] == known[1]
+
+
+@pytest.mark.parametrize("rows", ["none", "all to come"])
+def test_a_feed_without_an_event_that_has_occurred_is_refused(rows: str, tmp_path: Path) -> None:
+    file = worlds.write(tmp_path)
+    some = worlds.events().head(20)
+    given = some.head(0) if rows == "none" else some.assign(occurred=some["recorded"] + pd.Timedelta(days=400))
+    with pytest.raises(EvalkitError, match="holds no event that had occurred"):
+        ek.watch(file, feed=given, looks=tmp_path / "looks.jsonl", as_of="2027-01-31")

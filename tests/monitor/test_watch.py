@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import evalkit as ek
 from evalkit.errors import EvalkitError, OptionError
-from evalkit.monitor.agreement import Agreement, date_at
+from evalkit.monitor.agreement import Agreement, date_at, position_of
 from evalkit.monitor.ledger import Ledger, read_ledger
 from evalkit.monitor.looks import Seen, after_crossing, planned_look
 from evalkit.monitor.page import rounded, tables
 from evalkit.show.tables import csv_text
+from evalkit.study.calendar import make_calendar
 from tests.monitor import worlds
 
 
@@ -243,3 +246,66 @@ def test_the_command_writes_a_page_that_loads_nothing(tmp_path: Path, capsys: py
         assert words in page
     assert page.count("<figure") == 2 and (tmp_path / "looks.jsonl").is_file()
     assert {p.name for p in (tmp_path / "page").iterdir()} >= {"status.csv", "alarms.csv", "looks.csv", "charts.csv"}
+
+
+@pytest.mark.parametrize(
+    ("as_of", "day"),
+    [
+        ("2027-06-25", date(2027, 6, 25)),
+        (" 2027-06-25 ", date(2027, 6, 25)),
+        (np.datetime64("2027-06-25"), date(2027, 6, 25)),
+        (pd.Timestamp("2027-06-25 13:00"), date(2027, 6, 25)),
+        ("2027-06", date(2027, 7, 1)),
+        ("2027Q2", date(2027, 7, 1)),
+        (pd.Period("2027Q2"), date(2027, 7, 1)),
+    ],
+)
+def test_a_day_is_a_day_however_it_is_written(as_of: Any, day: date) -> None:
+    assert ek.watch(worlds.study_of(), as_of=as_of).as_of == day
+
+
+def test_a_month_is_over_when_it_is_over_whatever_the_periods_are() -> None:
+    """In a study of quarters, or of days, May ends with May."""
+    for periods in (["2026Q1", "2026Q2", "2026Q3"], pd.date_range("2026-01-01", "2026-09-30").to_numpy()):
+        calendar = make_calendar(np.array(periods, dtype=getattr(periods, "dtype", object)))
+        assert date_at(calendar.kind, position_of(calendar, "2026-05")) == date(2026, 6, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_feed_without_the_outcome_says_so_and_warns_of_nothing(tmp_path: Path) -> None:
+    rows = worlds.events()
+    file = worlds.write(tmp_path, rows[rows["code"] != "score"])
+    assert "No adopter was observed" in ek.watch(file, as_of="2027-06-25").status["sentence"][0]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"looks": ["2027Q1"]}, "periods of this calendar"),
+        ({"looks": ["2027-03-15", "2027-06-15"]}, "periods of this calendar"),
+        ({"first": "2027Q1"}, "'2027Q1' is no period"),
+        ({"first": "2027-09", "last": "2027-03"}, "the last look goes through 2027-03, and the first through 2027-09"),
+    ],
+)
+def test_a_look_goes_through_a_period_of_the_calendar(said: dict[str, Any], words: str) -> None:
+    """A look through a quarter would be due a month after its beginning, and rest on a third of it."""
+    with pytest.raises(OptionError, match=words):
+        ek.watch(worlds.study_of(watch=said))
+
+
+@pytest.mark.parametrize("column", ["planned_start", "decided"])
+def test_dates_of_a_plan_are_dates(column: str) -> None:
+    """What cannot be read would count as never late, and as decided long ago."""
+    with pytest.raises(EvalkitError, match=f"{column} .*'soon'"):
+        worlds.study_of(**{column: "soon"})
+
+
+@pytest.mark.parametrize("unplanned", [3, "  "])
+def test_a_look_that_nobody_planned_needs_words(unplanned: Any) -> None:
+    with pytest.raises(OptionError, match="needs a reason"):
+        ek.watch(worlds.study_of(), unplanned=unplanned)
+
+
+def test_what_is_no_study_is_refused() -> None:
+    with pytest.raises(OptionError, match="int is no study"):
+        ek.watch(3)  # type: ignore[arg-type]

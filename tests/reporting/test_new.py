@@ -114,3 +114,52 @@ def test_which_way_is_better_is_guessed_from_the_name(tmp_path: Path, column: st
     frame = schools().rename(columns={"Attendance score": column}).drop(columns=["Breakfast first", "Mentoring first"])
     frame.to_csv(tmp_path / "a.csv", index=False)
     assert propose(tmp_path / "a.csv").outcomes[0].better == better
+
+
+def monthly(written: str, first: object = None) -> pd.DataFrame:
+    """Twelve schools over eighteen months, which are written in some way; with `first`, first periods in place of 0 and
+    1, and that where there is none."""
+    t, school = np.tile(np.arange(18), 12), np.repeat(np.arange(12), 18)
+    start = np.array([6, 8, 10, 99])[school % 4]
+    months = pd.Series([pd.Timestamp(2024 + m // 12, m % 12 + 1, 1) for m in t])
+    score = 60 + 2 * (t >= start) + np.random.default_rng(1).normal(size=len(t)).round(3)
+    frame = pd.DataFrame({"School": [f"School {s}" for s in school], "Month": months, "Score": score})
+    frame["Tutoring"] = (t >= start).astype(int)
+    frame["Month"] = frame["Month"].dt.strftime(written).astype(int)
+    if first is not None:
+        begun = frame[frame["Tutoring"] == 1].groupby("School")["Month"].min()
+        given = frame["School"].map(begun)
+        frame = frame.drop(columns="Tutoring").assign(first_treat=given if first == "gap" else given.fillna(first))
+    return frame
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("written", "first"), [("%Y%m", None), ("%Y%m%d", None), ("%Y%m", 0), ("%Y%m", "gap")], ids=str
+)
+def test_months_that_are_written_as_whole_numbers_are_months(tmp_path: Path, written: str, first: object) -> None:
+    """202412 comes before 202501; of first periods 0 and an empty cell are never."""
+    monthly(written, first).to_csv(tmp_path / "a.csv", index=False)
+    assert called("new", tmp_path / "study", "--from", tmp_path / "a.csv") == 0
+    study = ek.Study.load(tmp_path / "study")
+    assert (study.calendar.kind, study.calendar.gaps) == ("day" if "d" in written else "month", ())
+    name = study.components[0].name
+    plain = ek.Study(monthly("%Y%m%d").assign(Month=np.tile(np.arange(18), 12)), unit="School", period="Month",
+                     outcome="Score", components=["Tutoring"])  # fmt: skip
+    found, wanted = (ek.StaggeredRollout()(s, c).aggregate().value for s, c in ((study, name), (plain, "Tutoring")))
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", ["Autumn 2024", "2024/25", "2024-W01"])
+def test_a_period_that_cannot_be_read_is_named(tmp_path: Path, value: str) -> None:
+    frame = monthly("%Y%m").assign(pupil=np.repeat(np.arange(12), 18))
+    frame["Month"] = [value if m == 202401 else f"{value} {m}" for m in frame["Month"]]
+    frame.drop(columns="School").to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(ek.EvalkitError, match=f"'Month' is called like a period, and holds '{value}'"):
+        propose(tmp_path / "a.csv")
+
+
+def test_a_line_above_the_names_is_seen_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Report of schools,,,\n\n" + monthly("%Y%m").to_csv(index=False))
+    with pytest.raises(ek.EvalkitError, match=r"holds values such as 'Month' \(row 0\).*the first line must hold"):
+        propose(tmp_path / "a.csv")

@@ -65,6 +65,12 @@ def test_rare_events_and_rich_people_do_not_leave(tmp_path: Path) -> None:
     assert compress(paid, tmp_path / "rich.parquet").withheld[HANGS] == 1
 
 
+def test_those_without_an_event_are_as_few_as_those_with_it(tmp_path: Path) -> None:
+    """A cell in which all but one have it says of that one as much as one in which nobody else has."""
+    rows = panel(gaps=False, people=480, sites=12, periods=6).assign(z=lambda f: (f["id"] != 7).astype(float))
+    assert compress(study(rows), tmp_path / "nearly_all.parquet").withheld[HANGS] == 1
+
+
 def test_differences_of_few_are_pooled(tmp_path: Path) -> None:
     frame = panel(gaps=False, people=480, sites=12, periods=6)
     frame["can"] = (frame["id"] // 12 % 4 == 0).astype(int)  # ten in each place, seen six times: nine less six
@@ -119,3 +125,13 @@ def test_the_command(tmp_path: Path) -> None:
     audit = CliRunner().invoke(app, ["audit", str(tmp_path / "cells.parquet")])
     assert audit.exit_code == 0, audit.output
     assert "can be told apart" in audit.output
+
+
+def test_a_column_of_the_people_is_said_to_stand_there(tmp_path: Path) -> None:
+    frame = panel(gaps=False, people=480, sites=12, periods=6)
+    people = frame[["id"]].drop_duplicates().assign(can=lambda t: t["id"] // 12 % 2)
+    parts = [ek.Component("a", exposure="a", reach="can")]
+    apart_from_it = ek.Study(frame.drop(columns="can", errors="ignore"), unit="id", period="t", cluster="site",
+                             outcome="y", components=parts, people=people)  # fmt: skip
+    with pytest.raises(StudyError, match="'can' stands in the table of people, and is needed as a column of the panel"):
+        ek.compress(apart_from_it, tmp_path / "cells.parquet")

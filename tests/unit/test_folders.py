@@ -13,7 +13,7 @@ import pytest
 
 from evalkit import folders
 from evalkit.errors import EvalkitError
-from evalkit.folders import aside, put, replaced
+from evalkit.folders import aside, make_folder, put, replaced
 
 SLEEPER = "import sys, time; from pathlib import Path; from evalkit.folders import replaced\n"
 
@@ -161,3 +161,22 @@ def test_a_file_is_whole_or_as_before(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True)
     assert done.returncode == 1 and "EvalkitError" in done.stderr and "File too large" in done.stderr
     assert file.read_bytes() == b"first" and os.listdir(tmp_path) == ["page"]
+
+
+def test_a_file_is_never_taken_away_for_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text("mine")
+    with pytest.raises(EvalkitError, match="is a file, and a folder is to stand there"), replaced(file) as made:
+        (made / "a.csv").write_text("x")
+    assert file.read_text() == "mine" and [p.name for p in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_a_file_where_a_folder_is_to_be_made_is_said_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("mine")
+    for place in (file, file / "below"):
+        with pytest.raises(EvalkitError, match="cannot be a folder"):
+            make_folder(place)
+    make_folder(tmp_path / "b" / "c")
+    make_folder(tmp_path / "b" / "c")
+    assert (tmp_path / "b" / "c").is_dir() and file.read_text() == "mine"

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 import evalkit as ek
+from evalkit.errors import OptionError
 from tests.unit.site_cases import two_by_site
 
 
@@ -185,3 +186,16 @@ def test_estimates_and_evaluations_travel(study: ek.Study, est: ek.Estimate) -> 
     pd.testing.assert_frame_equal(again.to_frame(), est.to_frame())
     evaluation = ek.evaluate(study)
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(evaluation)).verdicts, evaluation.verdicts)
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 95, "x", None, float("nan"), True])
+def test_an_alpha_that_is_none_is_refused_by_its_name(est: ek.Estimate, alpha) -> None:
+    with pytest.raises(OptionError, match="alpha="):
+        est.conf_int(alpha)
+
+
+@pytest.mark.parametrize("draw", ["estimates", "event_study", "contamination", "place_charts", "look_lines"])
+@pytest.mark.parametrize("given", [3, None, "nurse"])
+def test_what_cannot_be_drawn_is_refused(draw: str, given) -> None:
+    with pytest.raises(OptionError, match="needs a table or an object with"):
+        getattr(ek.plot, draw)(given)

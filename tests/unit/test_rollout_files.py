@@ -65,6 +65,12 @@ def test_what_is_impossible_writes_nothing(tmp_path: Path) -> None:
     assert not read_rollout(file).schedule.size
 
 
+def test_a_plan_never_takes_the_place_of_a_file(tmp_path: Path) -> None:
+    file = written(tmp_path, GOOD)
+    done = CliRunner().invoke(app, ["plan", str(file), "--out", str(file)])
+    assert done.exit_code == 2 and file.read_text() == GOOD
+
+
 def test_places_may_be_a_table(tmp_path: Path) -> None:
     pd.DataFrame({"place": [f"p{i}" for i in range(7)], "people": [30, 20, 10, 30, 40, 20, 10], "young": 0.5}).to_csv(
         tmp_path / "places.csv", index=False
@@ -98,6 +104,7 @@ def test_places_may_be_a_table(tmp_path: Path) -> None:
         (GOOD.replace("[rollout]", "components = 3\n[rollout]").split("[components.a]")[0], "components is no table"),
         (GOOD.replace("seed = 2", 'together = [["a", "c"]]'), "together names 'c'"),
         (GOOD.replace("seed = 2", 'now = "1999-01"'), "1999-01"),
+        (GOOD.replace("people = 30", 'outcome = "settled"'), "names outcome, but no study"),
     ],
 )
 def test_bad_files_are_refused_in_words(tmp_path: Path, text: str | bytes, words: str) -> None:

@@ -75,7 +75,8 @@ def people_in_cells(sums: Sums, groups: Groups) -> tuple[Person | None, CellMean
 def less_mean(sums: Sums) -> np.ndarray:
     """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no answer
     rests on their last digits."""
-    return np.asarray(sums.values - np.nanmean(sums.values))
+    there = not np.isnan(sums.values).all()
+    return np.asarray(sums.values - (np.nanmean(sums.values) if there else 0.0))
 
 
 class Used(NamedTuple):

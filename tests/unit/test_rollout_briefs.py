@@ -1,0 +1,159 @@
+"""What a brief means: dates by the calendar, components that start together, a past that is over, what is refused."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evalkit as ek
+from evalkit.errors import OptionError
+from evalkit.rollouts.allocation import replay
+from evalkit.rollouts.brief import make_brief
+from evalkit.rollouts.planning import RolloutPlan
+
+PLACES = [f"p{i}" for i in range(8)]
+MONTHS = ("2027-01", "2029-12")
+
+
+def planned(
+    *components: ek.Planned, periods: tuple[Any, Any] = MONTHS, places: Any = None, **options: Any
+) -> RolloutPlan:
+    return ek.plan_rollout(PLACES if places is None else places, components, periods, effort=0.05, **options)
+
+
+def test_components_that_start_together_keep_to_the_dates_of_both() -> None:
+    """As numbers stand on the calendar, not as they are spelt: '9' comes after '10' in words."""
+    plan = planned(ek.Planned("a", earliest=9), ek.Planned("b", earliest=10), periods=(1, 36), together=[("a", "b")])
+    assert plan.schedule["a"].min() >= 10 and (plan.schedule["a"] == plan.schedule["b"]).all()
+    brief = make_brief(
+        PLACES, [ek.Planned("a", latest=9), ek.Planned("b", latest=29)], (1, 36), ek.Noise(), 6, [("a", "b")]
+    )
+    assert (brief.high == 8).all()
+
+
+def test_one_date_spelt_in_two_ways_is_one_date() -> None:
+    parts = ek.Planned("a", fixed={"p1": "2027-09"}), ek.Planned("b", fixed={"p1": date(2027, 9, 1)})
+    plan = planned(*parts, together=[("a", "b")])
+    assert not plan.impossible and plan.schedule.loc["p1", ["a", "b"]].tolist() == ["2027-09", "2027-09"]
+    other = planned(parts[0], ek.Planned("b", fixed={"p1": "2027-10"}), together=[("a", "b")])
+    assert "different dates fixed in p1" in other.impossible[0]
+
+
+def test_nothing_starts_before_now_unless_it_is_fixed_there() -> None:
+    part = ek.Planned("a", earliest="2027-03", fixed={"p0": "2027-02"})
+    assert "outside the dates" in planned(part, now="2027-12").impossible[0]
+    part = ek.Planned("a", earliest="2027-03", fixed={"p0": "2027-04"})
+    dates = planned(part, now="2027-12").schedule["a"]
+    assert dates["p0"] == "2027-04" and dates.drop("p0").min() >= "2027-12"
+    late = planned(ek.Planned("a", latest="2027-10"), now="2027-12")
+    assert "may not start before 2027-12 and must have started by 2027-10" in late.impossible[0]
+
+
+def test_a_name_may_have_a_plus() -> None:
+    plan = planned(ek.Planned("advice+letter", wanted=0.1))
+    assert plan.schedule.columns.tolist() == ["place", "advice+letter"]
+    assert plan.power["status"].tolist() == ["separable"]
+    assert set(plan.randomise(1).register["component"]) == {"advice+letter"}
+
+
+def test_each_that_starts_together_costs_its_own() -> None:
+    plan = planned(ek.Planned("a", unit_cost=3), ek.Planned("b", unit_cost=5), ek.Planned("c"), together=[("a", "b")])
+    costs = plan.costs.set_index("component")
+    assert costs.loc["a", "cost"] == 3 * costs.loc["a", "person_periods"]
+    assert costs.loc["b", "cost"] == 5 * costs.loc["a", "person_periods"] and np.isnan(costs.loc["c", "cost"])
+
+
+def test_places_fixed_by_number_stay_as_they_are_fixed() -> None:
+    plan = planned(ek.Planned("a", fixed={3: "2027-09", 5: None}, everywhere=False), places=list(range(8)))
+    assert plan.schedule.loc["3", "a"] == "2027-09" and plan.schedule.loc["5", "a"] is None
+    assert not plan.brief.never[[3, 5]].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"components": ek.Planned("a")}, "must be a list"),
+        ({"components": [ek.Planned("a", everywhere="no")]}, "everywhere='no'"),  # type: ignore[arg-type]
+        ({"components": [ek.Planned("a", unit_cost="much")]}, "unit_cost='much'"),  # type: ignore[arg-type]
+        ({"components": [ek.Planned("a", unit_cost=-1)]}, "unit_cost=-1"),
+        ({"together": 5}, "together=5"),
+        ({"together": ["a", "b"]}, "together='a'"),
+        ({"places": None}, "places=None"),
+        ({"places": {"p0": 20}}, "no list of names"),
+        ({"places": 12}, "places=12"),
+    ],
+)
+def test_what_is_no_brief_is_refused_in_words(options: dict[str, Any], words: str) -> None:
+    given = {"places": PLACES, "components": [ek.Planned("a")], "periods": MONTHS, **options}
+    with pytest.raises(OptionError, match=words):
+        ek.plan_rollout(given.pop("places"), given.pop("components"), given.pop("periods"), **given)
+
+
+@pytest.mark.parametrize("options", [{"seed": -1}, {"effort": 0}, {"noise": 3}], ids=str)
+def test_a_next_rollout_is_asked_for_as_a_plan_is(options: dict[str, Any]) -> None:
+    frame = pd.DataFrame({"place": np.repeat(PLACES, 12), "t": np.tile(np.arange(12), 8), "y": np.arange(96) % 7})
+    frame["a"] = ((frame["place"] < "p4") & (frame["t"] > 6)).astype(int)
+    study = ek.Study(frame, unit="place", period="t", outcome="y", kind="score", components=["a"])
+    with pytest.raises(OptionError, match=next(iter(options))):
+        ek.next_rollout(study, **options)
+    with pytest.raises(OptionError, match="int is no study"):
+        ek.next_rollout(3)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    one = planned(ek.Planned("a", lag=np.int64(1), per_month=np.int64(2)), window=np.int64(5), seed=np.int64(3))
+    two = planned(ek.Planned("a", lag=1, per_month=2), window=5, seed=3)
+    assert one.schedule.equals(two.schedule) and one.randomise(np.int64(2)).text() == two.randomise(2).text()
+
+
+def test_one_place_is_one_place() -> None:
+    assert planned(ek.Planned("a"), places=["here"]).impossible[0].startswith("There is one place. 'a' needs")
+
+
+# ---------------------------------------------------------------- what is made of a plan
+
+
+def test_a_lot_is_drawn_again_in_the_calendar_s_own_periods(tmp_path: Path) -> None:
+    plan = planned(ek.Planned("a"), ek.Planned("b", everywhere=False, fixed={"p0": None}), periods=(1, 40))
+    one = plan.randomise(5)
+    again = replay(one.save(tmp_path))
+    assert again.equals(one.schedule.astype(object)) and again.loc["p0", "b"] is None
+    assert again["a"].map(type).unique().tolist() == [int]
+
+
+@pytest.mark.parametrize("together", [(), [("a", "b")]])
+def test_dates_that_do_not_slip_are_the_plan(together: list[tuple[str, str]]) -> None:
+    """With a reach the screen is not the law, and of components that start together each has its own."""
+    plan = planned(ek.Planned("a", reach=0.5), ek.Planned("b"), together=together)
+    table = plan.stress(slip=0, draws=1).set_index(["case", "component"])["detectable"]
+    slipped = table[[c for c in table.index if c[0].startswith("each date late")]]
+    assert slipped.tolist() == plan.power["detectable"].tolist()
+
+
+@pytest.mark.parametrize("draws", [0, -1, 2.5, True])
+def test_stress_without_draws_is_refused(draws: Any) -> None:
+    with pytest.raises(OptionError, match="draws="):
+        planned(ek.Planned("a")).stress(draws=draws)
+
+
+def test_a_change_that_tells_less_is_no_row() -> None:
+    plan = planned(ek.Planned("a", wanted=0.1), ek.Planned("b", wanted=0.1), places=[f"p{i}" for i in range(10)])
+    table = plan.changes(plan.schedule)
+    assert table["change"].tolist()[0] == "0 dates" and (np.diff(table["worst"][:-1]) < 0).all()
+    draft = plan.schedule.copy()
+    draft.loc["p0", "a"] = None
+    found = plan.changes(draft, dates=1)
+    assert found["change"].tolist() == ["0 dates", "1 date", "this plan"] and found["worst"][1] < found["worst"][0]
+    with pytest.raises(OptionError, match="The draft is no table"):
+        plan.changes([1, 2])  # type: ignore[arg-type]
+
+
+def test_a_reach_of_nobody_says_what_can_be_done() -> None:
+    places = pd.DataFrame({"place": PLACES, "people": 20, "dual": [0.0, *[0.5] * 7]})
+    with pytest.raises(OptionError, match="leave out places where it reaches nobody"):
+        planned(ek.Planned("a", reach="dual"), places=places)
