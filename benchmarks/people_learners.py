@@ -1,12 +1,14 @@
 """People beside people where selection, outcome and effects bend: `python benchmarks/people_learners.py`.
 
     nice python benchmarks/people_learners.py --draws 100           every world
+    nice python benchmarks/people_learners.py --draws 200 --only weighed
     python benchmarks/people_learners.py --stored-only              run nothing: what is stored, into README.md
 
 Five covariates, 1,000 people, effects that vary. In "linear" straight lines are right. In "both bent" scores and
 outcomes follow hooks and twists that no learner has in its list; "steps" have corners; in "places" people sit in 30
-places whose own shocks and effects differ. The truth of an answer is that of the people behind it. A wrong sign is a
-range that lies on the wrong side of zero; every effect is above it.
+places whose own shocks and effects differ; "weighed" is as "both bent", and each person stands for one to eight, by
+what they are and whether they had it. The truth of an answer is that of the people behind it. A wrong sign is a range
+that lies on the wrong side of zero; every effect is above it.
 """
 
 from __future__ import annotations
@@ -30,16 +32,17 @@ import evalkit as ek
 
 RESULTS = Path(__file__).parent / "results" / "people_learners.csv"
 START, END = "<!-- learners: start -->", "<!-- learners: end -->"
-WORLDS = ("linear", "both_bent", "steps", "places")
+WORLDS = ("linear", "both_bent", "steps", "places", "weighed")
 NAMES = ("x0", "x1", "x2", "x3", "x4")
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """People, what the component does to each (n,), and the study of them."""
+    """People, what the component does to each (n,), how many each stands for (n,), and the study of them."""
 
     frame: pd.DataFrame
     effect: np.ndarray
+    weight: np.ndarray
     study: ek.Study
 
 
@@ -50,7 +53,7 @@ def draw(world: str, n: int, rng: np.random.Generator) -> World:
     site = rng.permutation(np.arange(n) % 30)
     if world == "linear":
         score, without, effect = -0.5 + 0.7 * x[:, 0] + 0.5 * x[:, 1], x[:, 0] + 0.8 * x[:, 1], 0.3 + 0.3 * x[:, 0]
-    elif world == "both_bent":
+    elif world in ("both_bent", "weighed"):
         hook, twist = 1.6 * (np.abs(x[:, 0]) - 0.8), np.tanh(1.5 * x[:, 0] * x[:, 1])
         score, effect = -0.6 + 0.9 * hook + 0.6 * twist, 0.3 + 0.2 * x[:, 1]
         without = -hook - 0.7 * twist + 0.3 * x[:, 2]
@@ -65,14 +68,17 @@ def draw(world: str, n: int, rng: np.random.Generator) -> World:
         score, effect = -0.5 + 0.5 * place[site] + 0.7 * bent, 0.3 + 0.3 * own[site]
         without = 0.5 * place[site] - 0.8 * bent + 0.4 * shock[site]
     t = rng.random(n) < expit(score)
+    weight = np.ones(n)
+    if world == "weighed":
+        weight = np.where(x[:, 1] > 0, 4.0, 1.0) * np.where(t, 1.0, 1.0 + (x[:, 2] > 0))
     frame = pd.DataFrame(x, columns=list(NAMES)).assign(
-        person=np.arange(n), site=site, t=t.astype(int), y=without + t * effect + rng.normal(size=n)
+        person=np.arange(n), site=site, t=t.astype(int), y=without + t * effect + rng.normal(size=n), weight=weight
     )
     places = world == "places"
     component = ek.Component("t", assigned_at="person" if places else None)
     study = ek.Study(frame, unit="person", period=None, outcome="y", covariates=NAMES, components=[component],
-                     cluster="site" if places else None)  # fmt: skip
-    return World(frame, effect, study)
+                     cluster="site" if places else None, weights="weight" if world == "weighed" else None)  # fmt: skip
+    return World(frame, effect, weight, study)
 
 
 def answers(made: World) -> list[dict[str, object]]:
@@ -82,13 +88,12 @@ def answers(made: World) -> list[dict[str, object]]:
     learners, matched = ek.FlexibleComparison(), ek.MatchedComparison(caliper=0.2, adjust="auto")
     whole = matched.match(made.study, "t")
     mine = whole.people.rows[whole.used & whole.people.exposed]
-    for name, est, truth in (
-        ("learners", learners(made.study, "t"), None), ("matched", matched(made.study, "t"), made.effect[mine].mean())
-    ):  # fmt: skip
+    for name, design in (("learners", learners), ("matched", matched)):
+        est = design(made.study, "t")
         row = est.to_frame().iloc[0]
-        if truth is None:
-            behind = est.units[np.abs(est.influence[:, 0]) > 0]
-            truth = made.effect[np.isin(made.frame["person"], behind) & t].mean()
+        behind = est.units[np.abs(est.influence[:, 0]) > 0]
+        who = np.flatnonzero(np.isin(made.frame["person"], behind) & t) if name == "learners" else mine
+        truth = np.average(made.effect[who], weights=made.weight[who])
         rows.append(
             {"way": name, "estimate": row["estimate"], "low": row["conf_low"], "high": row["conf_high"], "truth": truth}
         )
@@ -122,10 +127,10 @@ def table() -> None:
     into_readme(START, END, "\n".join(lines))
 
 
-def main(draws: int = 100, people: int = 1000, stored_only: bool = False) -> None:
-    """Draw worlds and store their rows."""
+def main(draws: int = 100, people: int = 1000, stored_only: bool = False, only: str = "") -> None:
+    """Draw worlds (or the one named) and store their rows."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    for name in () if stored_only else WORLDS:
+    for name in () if stored_only else (only,) if only else WORLDS:
         made = world(name, draws, people)
         if RESULTS.exists():
             old = pd.read_csv(RESULTS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from evalkit.checks.headline import ALPHA, CheckResult, first_row, moved, numbers
 from evalkit.inference.estimate import Estimate
+from evalkit.show.numbers import percent
 from evalkit.show.words import join_words
 
 NOTHING_KNOWN = (
@@ -26,13 +28,24 @@ def shifted(shifts: Mapping[str, Estimate]) -> list[str]:
 
 
 def composition(
-    headline: Estimate, shifts: Mapping[str, Estimate], other: Estimate | None, matters: float | None, alike: bool
-) -> CheckResult:
+    headline: Estimate, shifts: Mapping[str, Estimate], other: Estimate | None, matters: float | None, alike: bool,
+    gone: float = 0.0,
+) -> CheckResult:  # fmt: skip
     """Failed where who was asked changed with the component, and the answer for people alike is another one (`moved`).
 
     shifts: as in `shifted`. other: the answer with the other kind of means, None where there is none; alike: whether
-    the headline is the one for people alike in their covariates.
+    the headline is the one for people alike in their covariates. gone: share of those asked of whom one is missing.
     """
+    found = _judged(headline, shifts, other, matters, alike)
+    if not gone > 0:
+        return found
+    left = f"Of {percent(gone)} of those asked a covariate is missing: means of people alike leave them out."
+    return replace(found, words=f"{found.words} {left}")
+
+
+def _judged(
+    headline: Estimate, shifts: Mapping[str, Estimate], other: Estimate | None, matters: float | None, alike: bool
+) -> CheckResult:
     check = "composition"
     usable = {name: one for name, one in shifts.items() if np.isfinite(first_row(one)["p_value"])}
     if not usable:

@@ -163,14 +163,18 @@ def rungs(headline: Estimate, others: dict[str, Estimate]) -> CheckResult:
     )
 
 
-def date_rule(headline: Estimate, readings: dict[str, Estimate | None], matters: float | None = None) -> CheckResult:
+def date_rule(
+    headline: Estimate, readings: dict[str, Estimate | None], matters: float | None = None, bounded: bool = False
+) -> CheckResult:
     """Failed when another reading gives another answer (see `moved`), or changes whether the interval
     excludes zero.
 
-    readings: words for each other reading, and its estimate (one row; None where it has none).
+    readings: words for each other reading, and its estimate (one row; None where it has none). bounded: whether some
+    starts are known within bounds alone, which `start_dates` looks at.
     """
     if not readings:
-        return CheckResult("date_rule", "passed", "No date is uncertain or part-way.")
+        which = "Beside starts known within bounds, no date" if bounded else "No date"
+        return CheckResult("date_rule", "passed", f"{which} is uncertain or part-way.")
     value = float(headline.value[0])
     given = {w: e for w, e in readings.items() if e is not None and np.isfinite(e.value[0])}
     if not given:

@@ -84,12 +84,15 @@ class Sensitivity:
 
 
 def sensitivity(
-    y: np.ndarray, exposed: np.ndarray, x: np.ndarray, names: Sequence[str], times: Sequence[float] = TIMES
-) -> Sensitivity:
-    """Robustness of the regression of y on exposure and covariates x (n, q) called `names`. Raises `OptionError` where
-    the regression has nothing left to tell (no degrees of freedom, exposure explained by covariates)."""
-    y, d = np.asarray(y, dtype=float), np.asarray(exposed, dtype=float)
-    columns = np.column_stack([d, np.ones(len(y)), x])
+    y: np.ndarray, exposed: np.ndarray, x: np.ndarray, names: Sequence[str], times: Sequence[float] = TIMES,
+    weight: np.ndarray | None = None,
+) -> Sensitivity:  # fmt: skip
+    """Robustness of the regression of y on exposure and covariates x (n, q) called `names`, with weights (n,) above 0
+    that of weighted least squares. Raises `OptionError` where the regression has nothing left to tell (no degrees of
+    freedom, exposure explained by covariates)."""
+    root = np.ones(len(y)) if weight is None else np.sqrt(weight / np.mean(weight))
+    y, d = np.asarray(y, dtype=float) * root, np.asarray(exposed, dtype=float) * root
+    columns = np.column_stack([d, root, x * root[:, None]])
     df = len(y) - np.linalg.matrix_rank(columns)
     if df < 2 or np.linalg.matrix_rank(columns) < columns.shape[1]:
         raise OptionError("The regression cannot tell exposure and covariates apart, or has no people to spare.")
@@ -121,8 +124,12 @@ def sensitivity_of(study: Study, component: str, outcome: str | None = None) -> 
     x = x if study.missing == "refuse" else filled(x)[:, : x.shape[1]]
     y, state = study.values(outcome)[:, 0], paths.state[paths.path, 0, k]
     seen = np.isfinite(y) & np.isfinite(x).all(axis=1) & paths.reach[paths.path, k] & (state >= 0)
+    weight = None
+    if paths.weights is not None:
+        seen &= paths.weights > 0
+        weight = paths.weights[seen]
     try:
-        return sensitivity(y[seen], state[seen] > 0, x[seen], study.covariates)
+        return sensitivity(y[seen], state[seen] > 0, x[seen], study.covariates, weight=weight)
     except OptionError:
         return None
 

@@ -54,12 +54,21 @@ def compliance(found: Compliers | None) -> CheckResult | None:
     not on record."""
     if found is None:
         return None
-    taken = (
-        f"Of those dealt it {round(100 * found.taken)} in 100 took it up, of the others {round(100 * found.taken_else)}"
-    )
+    taken = f"Of those dealt it {_hundred(found.taken)} in 100 took it up, of the others {_hundred(found.taken_else)}"
+    whose = "The effect on those who took it up because of that"
+    if found.dose:
+        taken = f"Those dealt it took up {found.taken:.3g} of it on average, the others {found.taken_else:.3g}"
+        whose = "The effect of each one of it, on those who took up more because of that,"
+    if found.taken <= found.taken_else:
+        words = f"{taken}: nothing can be said of those who took it up because it was dealt to them."
+        return CheckResult("compliance", "informational", words)
     if found.shape == "interval":
-        words = f"{taken}. The effect on those who took it up because of that is {found.value:.3g} "
+        words = f"{taken}. {whose} is {found.value:.3g} "
         words += f"({found.low:.3g} to {found.high:.3g})."
         return CheckResult("compliance", "informational", words, found.value, found.low, found.high)
     words = f"{taken}: too few because of the deal to say what it did for them."
     return CheckResult("compliance", "informational", words)
+
+
+def _hundred(share: float) -> int:
+    return round(100 * share)

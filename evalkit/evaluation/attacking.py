@@ -195,7 +195,8 @@ def _pre_trend(target: Target, by_leads: bool) -> CheckResult:
 
 
 def _date_rule(target: Target) -> CheckResult:
-    return checks.date_rule(target.one, _read(target, target.readings), target.matters)
+    read = _read(target, target.readings)
+    return checks.date_rule(target.one, read, target.matters, bounded=target.starts is not None)
 
 
 def _read(target: Target, studies: Mapping[str, Study]) -> dict[str, Estimate | None]:
@@ -223,7 +224,7 @@ def _composition(target: Target, asked: Asked) -> CheckResult:
     """Whether the mix of those asked moved with it; takes the place of who was seen again, where nobody is."""
     other = next((r.answer for r in target.runs if isinstance(r.rung.design, OtherMeans)), None)
     shifts = asked.shifts.get(target.component, {})
-    return checks.composition(target.one, shifts, other, target.matters, asked.alike)
+    return checks.composition(target.one, shifts, other, target.matters, asked.alike, asked.gone)
 
 
 def _still_growing(target: Target) -> CheckResult:

@@ -79,10 +79,12 @@ class OtherMeans:
 @dataclass(frozen=True, eq=False)
 class Asked:
     """Who was asked in a study of places. shifts: component -> covariate -> how its mean moved with the component.
-    alike: whether means are those of people alike, because some mix moved by more than chance."""
+    alike: whether means are those of people alike, because some mix moved by more than chance. gone: share of those
+    asked of whom a covariate is missing, whom means of people alike leave out."""
 
     shifts: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     alike: bool = False
+    gone: float = 0.0
 
 
 def who_was_asked(study: Study, sep: Separability, choices: Choices) -> tuple[Study, Asked | None]:
@@ -98,7 +100,14 @@ def who_was_asked(study: Study, sep: Separability, choices: Choices) -> tuple[St
         if study.covariates and row["status"] in ESTIMATED:
             shifts[str(row["component"])] = _shifts(study, row, choices)
     moved = any(shifted(known) for known in shifts.values())
-    return (study.regathered("dr") if moved else study), Asked(shifts, moved)
+    return (study.regathered("dr") if moved else study), Asked(shifts, moved, _gone(study.in_people))
+
+
+def _gone(people: Study) -> float:
+    """Share of people's rows in which a covariate is missing."""
+    seen = people.paths.seen
+    rows = float(people.paths.n_units * people.paths.n_periods if seen is None else seen.sum())
+    return float(people.gaps().sum() / rows) if people.covariates and rows else 0.0
 
 
 def _shifts(study: Study, row: Mapping[str, object], choices: Choices) -> dict[str, Estimate]:

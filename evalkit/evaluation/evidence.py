@@ -192,7 +192,7 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         clusters_exposed=int(row["clusters_exposed"]), clusters_comparison=int(row["clusters_comparison"]),
         people_exposed=math.nan if "randomisation" in basis else _people_exposed(study, row),
         units_behind=float(row.get("units_exposed", math.nan)),
-        units_had=float(distinct(study.paths, had(study.paths, [f.component]))),
+        units_had=float(distinct(study.paths, had(study.paths, [f.component]))), doses=_doses_alike(study, f.component),
         checks=tuple(CheckOutcome(**asdict(c)) for c in f.checks),
         randomisation_p=f.randomisation_p, by_people=any(c.check == "by_people" for c in f.checks),
         by_people_check=_people_check(f.checks), drift=None if f.drift is None else _beside(f.drift, level),
@@ -202,6 +202,12 @@ def _evidence(study: Study, sep: Separability, f: Finding, bundles: Sequence[Bun
         rests_on_one_place="one place" in basis, rests_on_chance="randomisation" in basis,
         reason=str(row["reason"]), **f.by_time(level),
     )  # fmt: skip
+
+
+def _doses_alike(study: Study, component: str) -> int:
+    """How many doses of a component count alike: of people seen once all of them do."""
+    paths = study.paths
+    return len(paths.doses[paths.index(component)]) if paths.n_periods == 1 and paths.doses else 1
 
 
 def _over_time(rows: Estimate) -> bool:

@@ -83,7 +83,7 @@ def for_whom(
     Raises `OptionError` for unknown columns, a study without covariates, or when econml is absent."""
     check_level(level)
     check_choice("learner", learner, ("line", "forest"))
-    study = study.in_people
+    study = study.in_people.weighing()
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
         raise OptionError(f"smallest={smallest!r} is not a number of people. Give a whole number from 1.")

@@ -26,8 +26,9 @@ _ATE = "Effects are those that everybody in the mixes compared would have had, t
 
 
 def asks(study: Study) -> bool:
-    """Whether mixes can be asked for: several components, people seen once."""
-    return study.paths.n_periods == 1 and len(study.paths.components) > 1
+    """Whether mixes can be asked for: several components, or one of several doses, and people seen once."""
+    paths = study.paths
+    return paths.n_periods == 1 and (len(paths.components) > 1 or any(len(d) > 1 for d in paths.doses))
 
 
 def mixes_table(study: Study, level: float, fewest: int) -> pd.DataFrame:
@@ -57,7 +58,9 @@ def _asked(study: Study, outcome: Outcome) -> tuple[Estimate | None, str]:
 
 def attribution_on(evaluation: Evaluated, outcome: Outcome) -> Attribution:
     """The programme's total on one outcome and its pieces: by mixes where several components are seen at one time."""
-    made = attribution_of_mixes(evaluation, outcome) if asks(evaluation.study) else None
+    paths = evaluation.study.paths
+    at_once = paths.n_periods == 1 and len(paths.components) > 1
+    made = attribution_of_mixes(evaluation, outcome) if at_once else None
     return attribution_of(evaluation, outcome) if made is None else made
 
 

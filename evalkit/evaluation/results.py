@@ -149,7 +149,8 @@ class Evaluation(Evaluated):
 
     @cached_property
     def mixes(self) -> pd.DataFrame:
-        """Of several components seen at one time, every effect that their mixes identify, jointly (`ek.MixComparison`):
+        """Of several components (or doses) seen at one time, every effect that their mixes identify, jointly
+        (`ek.MixComparison`):
         outcome, effect, kind, numbers, reason; none in a panel. Made when asked for."""
         if not asks(self.study):
             return pd.DataFrame(columns=list(MIXES))

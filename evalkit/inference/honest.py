@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -48,8 +49,11 @@ def honest_intervals(
     """
     check_choice("restriction", restriction, RESTRICTIONS)
     check_level(level)
-    bounds = np.atleast_1d(np.asarray(M, dtype=float))
-    if not (np.isfinite(bounds) & (bounds >= 0)).all():
+    try:
+        bounds = np.atleast_1d(np.asarray(M, dtype=float))
+    except (TypeError, ValueError):
+        bounds = np.array([np.nan])
+    if not bounds.size or not (np.isfinite(bounds) & (bounds >= 0)).all():
         raise OptionError(f"M={M!r} bounds a drift, so that it cannot be negative or missing. Use 0 or more.")
     study = event_study(estimate, over, inference)
     made = [study.smooth(m, level) if restriction == "smoothness" else study.relative(m, level) for m in bounds]
@@ -61,6 +65,9 @@ def honest_intervals(
 
 def event_study(estimate: Estimate, over: tuple[int, int | None], inference: str = "auto") -> EventStudy:
     """Leads and later rows of an estimate, with their joint covariance."""
+    if not isinstance(estimate, Estimate):
+        raise EvalkitError(f"Honest intervals need an Estimate with one row an event time, and this is {estimate!r}.")
+    first, end = _ends(over)
     labels = estimate.labels
     by_event = "event_time" in labels and not labels["event_time"].isna().any()
     if not by_event or labels["event_time"].duplicated().any():
@@ -75,17 +82,25 @@ def event_study(estimate: Estimate, over: tuple[int, int | None], inference: str
             "Use base='universal'."
         )
     reference = int(between.max())
-    last = int(time.max()) if over[1] is None else over[1]
+    last = int(time.max()) if end is None else end
     spread = estimate.joint(inference)
     known = np.isfinite(np.diag(spread.vcov)) & np.isfinite(estimate.value)
-    later = (time >= over[0]) & (time <= last)
-    if not (later & known).any() or (later & ~known).any() or over[0] <= reference:
+    later = (time >= first) & (time <= last)
+    if not (later & known).any() or (later & ~known).any() or first <= reference or last > time.max():
         raise OptionError(f"over={over!r} asks for event times that have no interval here. Rows: {time.tolist()}.")
     order = [*np.flatnonzero((time < reference) & known)[::-1], *np.flatnonzero(later)]
     before = int(((time < reference) & known).sum())
     at, weights = time[order] - reference, np.full(int(later.sum()), 1 / later.sum())
     vcov = spread.vcov[np.ix_(order, order)]
     return EventStudy(estimate.value[order], vcov, at[:before], at[before:], weights, float(spread.df[order].min()))
+
+
+def _ends(over: tuple[int, int | None]) -> tuple[int, int | None]:
+    """First and last event time of a pair; the last may be left open."""
+    pair = isinstance(over, (tuple, list)) and len(over) == 2 and isinstance(over[0], Integral)
+    if pair and (over[1] is None or isinstance(over[1], Integral)):
+        return int(over[0]), None if over[1] is None else int(over[1])
+    raise OptionError(f"over={over!r} is no pair of event times. Give the first and the last, such as (0, 3).")
 
 
 @dataclass(frozen=True, eq=False)

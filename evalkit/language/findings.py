@@ -308,7 +308,8 @@ def rests_on(evidence: Evidence, verdict: Verdict) -> str:
 def _rests_itself(e: Evidence) -> str:
     others = "other" if e.units_had - e.units_behind == 1 else "others"
     speaks = say.SPEAKS_FOR.format(some=for_some(e), others=others) if for_some(e) else ""
-    return sentences(_rests(e, e, _resting(e)), speaks)
+    alike = say.DOSES_ALIKE.format(doses=number_in_words(e.doses)) if e.doses > 1 else ""
+    return sentences(_rests(e, e, _resting(e)), speaks, alike)
 
 
 def _resting(e: Evidence) -> tuple[str, str]:

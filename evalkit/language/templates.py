@@ -52,6 +52,7 @@ BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"
 SPEAKS_FOR = "it speaks {some}; of the {others} these data cannot speak"
+DOSES_ALIKE = "its {doses} doses count alike here"
 FOR_SOME = "for {behind} of {had} with it"
 
 SHOWN = "{direction}"

@@ -74,11 +74,10 @@ class Scale:
 
     def named(self, figure: str) -> str:
         """The figure with the name of its unit where it has one: '0.3 points', '1 point'."""
-        if self.kind == "time_to_event":
-            return f"{figure} {self.time}".strip()
-        if self.kind != "score":
+        if self.kind not in ("score", "time_to_event"):
             return figure
-        return f"{figure} {'point' if figure.split()[-1] == '1' else 'points'}"
+        many = "points" if self.kind == "score" else self.time
+        return f"{figure} {many.removesuffix('s') if figure.split()[-1] == '1' else many}".strip()
 
     def direction(self, value: float) -> str:
         """'more' or 'fewer', 'higher' or 'lower', 'more' or 'less', 'later' or 'sooner'."""

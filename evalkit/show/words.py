@@ -136,15 +136,15 @@ def count_words(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural(noun)}"
 
 
-def noun_from_column(column: str) -> Noun:
+def noun_from_column(column: str, other: str = "unit") -> Noun:
     """The noun that a column name stands for: 'person_id' gives 'person', 'court_area' 'court area', 'School Name'
-    'school', 'four_weeks' 'four-week period'; letters that make no word give 'unit'."""
+    'school', 'four_weeks' 'four-week period'; letters that make no word give the `other`."""
     column = re.sub(r"\s*\([^)]*\)", "", column).strip() or column
     ending = next((e for e in _ID_ENDINGS if column.lower().endswith(e) and len(column) > len(e)), "")
     words = column[: len(column) - len(ending)].replace("_", " ").strip()
     words = " ".join(w.lower() if w[:1].isupper() and w[1:].islower() else w for w in words.split())
     if words.islower() and words.isalpha() and not _VOWEL.search(words):
-        return _regular("unit")
+        return _regular(other)
     first, _, last = words.rpartition(" ")
     if first.lower() in (*_CARDINALS, "half") and last.lower() in ("days", "weeks", "months", "years"):
         return _regular(f"{first}-{last[:-1]} period")

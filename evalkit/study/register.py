@@ -87,7 +87,7 @@ class Register:
             return Noun("", "")
         role = {self.period: "period", self.unit: "unit"}.get(column, "place" if self.cluster in (column, None) else "")
         given = self.noun.get(role)
-        return Noun(*given) if given else noun_from_column(column)
+        return Noun(*given) if given else noun_from_column(column, role or "unit")
 
     def outcome(self, name: str | Outcome | None = None) -> Outcome:
         """The outcome of that column, the first one when no name is given."""

@@ -214,4 +214,5 @@ def _too_few(
             who = f"{int(mine.sum())} people with {mix if g >= 0 else 'rare mixes'}"
             what = f"Too few are followed to {by:g}: {who} are as good as {left:.0f} followed that long"
             longest = _longest(time[mine], event[mine])
-            yield Problem(what, f"outcome {outcome.column!r}", f"Give by={longest:g} or less.")
+            advice = f"Give by={longest:g} or less." if longest > 0 else "Give times above 0 of more of them."
+            yield Problem(what, f"outcome {outcome.column!r}", advice)

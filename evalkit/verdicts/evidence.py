@@ -107,7 +107,7 @@ class Evidence:
     is the last event time claimed, None where nothing bounds it. `population` is a plural noun phrase
     ('people with both needs') or ''. `people_exposed` counts exposed units where units lie in clusters, else NaN.
     `units_behind` of the `units_had` that had it stand behind the answer; NaN where they are not counted.
-    `per`: what a rate is per, in words, '' for all others.
+    `doses`: how many doses of it count alike in the answer. `per`: what a rate is per, in words, '' for all others.
     `drift`: None where the design is not asked whether a drift apart would explain its answer.
     `by_time`: the lowest and the highest end of the ranges over each part of its claimed event times; None where
     nothing is seen over time.
@@ -135,6 +135,7 @@ class Evidence:
     people_exposed: float = math.nan
     units_behind: float = math.nan
     units_had: float = math.nan
+    doses: int = 1
     checks: tuple[CheckOutcome, ...] = ()
     observed: bool = True
     moved_by_results: bool = False

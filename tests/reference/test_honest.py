@@ -185,7 +185,28 @@ def test_bad_choices_say_what_to_do(mpdta, how, words):
         ek.honest_intervals(mpdta, **how)
 
 
+@pytest.mark.parametrize("M", ["x", [], [0.1, None]])
+def test_bounds_that_are_no_numbers(mpdta, M):
+    with pytest.raises(OptionError, match="bounds a drift"):
+        ek.honest_intervals(mpdta, M)
+
+
+@pytest.mark.parametrize("over", [(0,), "all", 3, (0, 1, 2), (0.5, 1)])
+def test_an_over_that_is_no_pair(mpdta, over):
+    with pytest.raises(OptionError, match="no pair of event times"):
+        ek.honest_intervals(mpdta, over=over)
+
+
+def test_event_times_that_are_not_there_are_not_left_out_in_silence(mpdta):
+    last = int(mpdta.labels["event_time"].max())
+    assert len(ek.honest_intervals(mpdta, over=(0, last))) == 1
+    with pytest.raises(OptionError, match="have no interval here"):
+        ek.honest_intervals(mpdta, over=(0, last + 1))
+
+
 def test_rows_that_are_no_event_study(mpdta):
+    with pytest.raises(EvalkitError, match="need an Estimate"):
+        ek.honest_intervals(ek.Interval(1.0, 0.0, 2.0, "by hand"))
     later = mpdta.select(mpdta.labels["event_time"].to_numpy() >= 0)
     with pytest.raises(EvalkitError, match="no rows before the start"):
         ek.honest_intervals(later)

@@ -64,6 +64,12 @@ def test_nouns_are_those_of_the_level_that_decided() -> None:
     )  # fmt: skip
 
 
+def test_letters_that_make_no_word_are_called_by_what_they_stand_for() -> None:
+    frame = pd.DataFrame({"id": [1, 1, 2, 2], "lk": [1, 1, 2, 2], "q": [1, 2, 1, 2], "t": [0, 1, 0, 0], "y": 1.0})
+    study = ek.Study(frame, unit="id", period="q", outcome="y", components=["t"], cluster="lk")
+    assert study.noun_for("q") == "period" and study.noun_for("lk") == "place"
+
+
 def test_combinations_as_they_should_read() -> None:
     say = lambda m, w, kind: combination_words(m, w, kind, NAMES)  # noqa: E731
     assert say((0, 1), (1.0, 1.0), "together") == "only “policy” and “nurse” together can be judged"

@@ -155,6 +155,16 @@ def test_who_was_asked_is_looked_at_and_read_alike_where_it_moved() -> None:
     assert moved.verdicts["verdict"].iloc[0] != "shown"
 
 
+def test_people_of_whom_a_covariate_is_missing_are_not_left_out_in_silence() -> None:
+    frame = rows(shift=0.5, places=16)
+    ev = ek.evaluate(of_people(frame.assign(x=frame["x"].where(frame.index % 4 > 0)), covariates=("x",)))
+    assert (
+        "Of 25% of those asked a covariate is missing: means of people alike leave them out."
+        in (check(ev, "composition")["words"])
+    )
+    assert "missing" not in check(evaluated(0.5, ("x",)), "composition")["words"]
+
+
 @pytest.mark.parametrize("adjust", ["reg", "ipw", "dr"])
 def test_means_for_people_alike_take_a_mix_out(adjust: str) -> None:
     rng = np.random.default_rng(3)

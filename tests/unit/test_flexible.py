@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
 
 import evalkit as ek
 from evalkit import checks
@@ -39,7 +40,8 @@ def test_effect_and_contributions_by_hand():
 def test_nearest_are_counted_as_often_as_they_serve():
     score = np.array([0.1, 0.5, 0.9, 0.45, 0.55, 0.95])
     exposed = np.array([False, False, False, True, True, True])
-    assert list(nearest_counts(score, exposed, np.ones(6, bool))) == [0, 2, 1, 0, 0, 0]
+    counts = [nearest_counts(score, exposed, np.ones(6, bool), size) for size in (np.ones(6), np.arange(6.0))]
+    assert list(counts[0]) == [0, 2, 1, 0, 0, 0] and list(counts[1]) == [0, 7, 5, 0, 0, 0]
 
 
 def test_the_headline_has_the_right_sign_where_a_line_has_the_wrong_one():
@@ -90,6 +92,83 @@ def test_learners_of_ones_own_take_part_everywhere():
 def test_learners_that_cannot_learn_are_refused(design):
     with pytest.raises(ek.EvalkitError, match="learner=.*fit and predict"):
         design(learner="forest")
+
+
+def weighed(n: int = 900, seed: int = 3) -> pd.DataFrame:
+    """Those with z have 1.5 done for them and stand for six people each, the others nothing and stand for one."""
+    frame = bent(n, seed).assign(z=lambda f: (f.index % 2).astype(float))
+    return frame.assign(y=lambda f: f["y"] + f["t"] * (1.5 * f["z"] - 0.5), weight=lambda f: 1 + 5 * f["z"])
+
+
+def test_the_weights_of_a_study_say_whom_an_answer_speaks_for():
+    frame = weighed()
+    design = ek.FlexibleComparison(repeats=1)
+    plain, whole = (design(study(frame, weights=w), "t").to_frame().iloc[0] for w in (None, "weight"))
+    mine = frame[frame["t"] == 1]
+    truth = 1.5 * np.average(mine["z"], weights=mine["weight"])
+    assert plain["conf_high"] < truth and abs(whole["estimate"] - truth) < 3 * whole["std_error"] < 0.7
+    small = design(study(frame.assign(weight=frame["weight"] * 1e-9), weights="weight"), "t")
+    alike = design(study(frame.assign(weight=7.0), weights="weight"), "t")
+    assert small.value[0] == pytest.approx(whole["estimate"], rel=1e-9)
+    assert alike.value[0] == plain["estimate"]
+    said = ek.evaluate(study(frame, weights="weight")).verdicts.iloc[0]
+    assert said["design"] == "FlexibleComparison" and said["estimate"] > plain["conf_high"]
+    rivals = {r.name: whole["estimate"] - r.gap for r in design.rivals(study(frame, weights="weight"), "t")}
+    assert all(abs(v - truth) < 0.5 for n, v in rivals.items() if n != "a straight line")
+
+
+def test_learners_that_take_no_weights_are_refused_where_there_are_some():
+    with pytest.raises(ek.EvalkitError, match="KNeighborsRegressor cannot take the study's weights"):
+        ek.FlexibleComparison(learner=KNeighborsRegressor(), repeats=1)(study(weighed(400), weights="weight"), "t")
+
+
+def test_people_of_a_rate_weigh_by_what_it_is_per_by_hand_too():
+    frame = weighed(500).assign(n=lambda f: (f["weight"] * (9 + 2 * f["x"].abs() + f["z"] * f["t"])).round())
+    made = study(frame, outcome=ek.Outcome("n", kind="rate", per="weight", matters=0.2))
+    asked = study(frame.assign(n=frame["n"] / frame["weight"]), outcome="n", weights="weight")
+    designs = ek.FlexibleComparison(repeats=1), ek.MatchedComparison(), ek.WeightedComparison(method="entropy")
+    for design in designs:
+        assert design(made, "t").value[0] == pytest.approx(design(asked, "t").value[0], rel=1e-9)
+    by, same = (ek.for_whom(s, "t", ["x"]).table["estimate"].to_numpy() for s in (made, asked))
+    assert np.isfinite(by).all() and by == pytest.approx(same, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "design", [ek.FlexibleComparison, ek.WeightedComparison, ek.MatchedComparison, ek.MixComparison]
+)
+def test_a_classifier_or_a_class_is_no_learner_of_outcomes(design):
+    with pytest.raises(ek.EvalkitError, match="a classifier gives classes"):
+        design(learner=LogisticRegression())
+    with pytest.raises(ek.EvalkitError, match=r"such as LinearRegression\(\), not its class"):
+        design(learner=LinearRegression)
+
+
+class Doubled(LogisticRegression):
+    def predict_proba(self, X):
+        return 9 * super().predict_proba(X) - 4
+
+
+class Nothing(LinearRegression):
+    def predict(self, X):
+        return np.full(len(X), np.nan)
+
+
+ASKED = {
+    "flexible": lambda **how: ek.FlexibleComparison(repeats=1, **how),
+    "mixes": lambda **how: ek.MixComparison(**how),
+    "aipw": lambda **how: ek.WeightedComparison(
+        method="aipw", folds=1, **{{"score": "propensity"}.get(k, k): v for k, v in how.items()}
+    ),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_learners_that_give_no_chances_or_no_numbers_are_refused(ask):
+    made = study(bent(400))
+    with pytest.raises(ek.EvalkitError, match="Doubled gives chances that do not lie between 0 and 1"):
+        ask(score=Doubled())(made, "t")
+    with pytest.raises(ek.EvalkitError, match="no finite numbers"):
+        ask(learner=Nothing())(made, "t")
 
 
 def test_a_score_that_gives_no_chance_is_refused():

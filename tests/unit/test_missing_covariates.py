@@ -40,6 +40,13 @@ def test_by_default_they_are_refused_and_the_key_is_named() -> None:
         DESIGN(study(people()), "nurse")
 
 
+@pytest.mark.parametrize("missing", ["refuse", "impute", "indicator"])
+def test_a_covariate_of_nobody_is_refused_in_words(missing: str) -> None:
+    frame = people().assign(need=np.nan)
+    with pytest.raises(ek.EvalkitError, match="covariate 'need' is on record for nobody"):
+        DESIGN(study(frame, missing=missing), "nurse")
+
+
 def test_filled_several_times_the_effect_is_found_and_nobody_is_dropped() -> None:
     frame = people(1500)
     found = DESIGN(study(frame, missing="impute"), "nurse").to_frame().iloc[0]

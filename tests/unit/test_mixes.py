@@ -76,9 +76,22 @@ class TestMixes:
 
     def test_doses_stay_doses(self):
         table = ek.MixComparison()(study(world(3000, doses=True))).to_frame().set_index("effect")
-        assert table.loc["a at 2 against none", "estimate"] - table.loc["a against none", "estimate"] == pytest.approx(
-            0.5, abs=0.25
-        )
+        once, twice = (table.loc[f"a at {d} against none", "estimate"] for d in (1, 2))
+        assert twice - once == pytest.approx(0.5, abs=0.25)
+
+    def test_doses_are_called_what_they_are_and_not_by_their_rank(self):
+        frame = world(3000, doses=True).assign(a=lambda f: 10 * f["a"])
+        said = ek.MixComparison()(study(frame)).labels["effect"]
+        assert {"a at 10 against none", "a at 20 against none", "b where a at 20"} <= set(said)
+        assert not said.str.contains("a at 2 ").any()
+        assert {"a at dose 10", "a at dose 20"} <= set(ek.FlexibleComparison().people(study(frame), "b").names)
+
+    def test_one_component_of_several_doses_is_not_on_or_off_in_silence(self):
+        frame = world(3000, doses=True)
+        ev = ek.evaluate(study(frame, names=("a",)))
+        assert list(ev.mixes["effect"]) == ["a at 1 against none", "a at 2 against none"]
+        assert "Its two doses count alike here." in ev.verdicts["sentence"][0] and "mixes" in ev.frames()
+        assert "doses" not in ek.evaluate(study(frame, names=("b",))).verdicts["sentence"][0]
 
     def test_small_mixes_are_counted_and_one_component_can_be_asked_for(self):
         frame = world(400)
@@ -98,7 +111,7 @@ class TestMixes:
         fold = deal_folds(np.zeros(140), 5, rng, groups)
         assert all(len(set(fold[groups == g])) == 1 for g in range(20)) and np.bincount(fold).min() == 28
         y = rng.normal(size=300)
-        weights = stacked(np.column_stack([y + rng.normal(size=300), y, np.zeros(300)]), y)
+        weights = stacked(np.column_stack([y + rng.normal(size=300), y, np.zeros(300)]), y, np.ones(300))
         assert weights.sum() == pytest.approx(1) and weights[1] == pytest.approx(1, abs=1e-3)
 
 

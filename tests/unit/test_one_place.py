@@ -127,6 +127,37 @@ def test_a_control_that_was_exposed_or_is_unknown():
         ek.InterruptedTimeSeries(control=("nowhere",))(study(frame), "a")
 
 
+def test_a_control_with_a_gap_is_not_said_to_have_been_exposed_and_no_more():
+    frame = panel(a={"p0": 26}).query("place != 'p1' or month != 12")
+    found = reasons(ek.InterruptedTimeSeries(control=("p1", "p2"))(study(frame), "a"))
+    assert found == {"1 of the control places was itself exposed to something then, or has a gap"}
+
+
+def test_people_asked_anew_each_month_are_counted_and_not_their_place():
+    series = panel(places=1, a={"p0": 26})
+    frame = pd.concat([series.assign(y=series["y"] + d) for d in np.linspace(-1, 1, 10)], ignore_index=True)
+    frame["person"] = np.arange(len(frame))
+    made = ek.Study(frame, unit="person", period="month", cluster="place", outcome="y", matters=1.0, components=["a"])
+    ev = ek.evaluate(made)
+    assert "It speaks for" not in ev.verdicts["sentence"][0] and "fewer than 50" not in ev.verdicts["sentence"][0]
+    assert ev.verdicts["estimate"][0] == pytest.approx(ek.evaluate(study(series)).verdicts["estimate"][0])
+    assert SERIES(made.as_compared(), "a").labels["units_exposed"].max() == len(frame)
+
+
+@pytest.mark.parametrize("step", [0.0, 3.0])
+def test_a_series_on_a_line_to_the_last_digit_has_nothing_to_learn_from(step):
+    frame = panel(places=1, a={"p0": 26}).assign(y=lambda d: 0.1 * d["month"] + step * (d["month"] >= 26))
+    ev = ek.evaluate(study(frame))
+    assert np.isnan(ev.verdicts["estimate"][0]) and "to the last digit" in ev.verdicts["sentence"][0]
+
+
+def test_a_constant_mean_of_people_is_constant_whatever_its_rounding():
+    frame = panel(a={"p0": 26}).assign(y=lambda d: d["y"].where(d["place"] != "p0", 0.3))
+    frame.loc[frame["place"].eq("p0") & frame["month"].mod(2).eq(0), "y"] = 0.1 + 0.2
+    for design in (SERIES, MIX):
+        assert reasons(design(study(frame), "a")) == {"its outcome never changes before the start"}
+
+
 def test_a_control_series_is_the_place_less_the_mean_of_its_controls():
     frame = panel(a={"p0": 26})
     wide = frame.pivot(index="month", columns="place", values="y")

@@ -66,6 +66,23 @@ def test_through_a_study_it_informs_and_names_the_strongest():
     assert checks.sensitivity_of(study.replace(covariates=()), "t") is None
 
 
+def test_weights_of_a_study_are_those_of_the_regression():
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"person": range(300), "need": rng.normal(size=300), "weight": rng.integers(0, 5, 300)})
+    frame["t"] = (frame["need"] + rng.normal(size=300) > 0).astype(int)
+    frame["y"] = frame["need"] + 0.2 * frame["weight"] * frame["t"] + rng.normal(size=300)
+    made = ek.Study(frame, unit="person", period=None, outcome="y", components=["t"], covariates=("need",),
+                    weights="weight")  # fmt: skip
+    found, used = checks.sensitivity_of(made, "t"), frame[frame["weight"] > 0]
+    fit = sm.WLS(used["y"], sm.add_constant(used[["t", "need"]]), weights=used["weight"]).fit()
+    said = (found.value, found.std_error, found.df)
+    assert said == pytest.approx((fit.params["t"], fit.bse["t"], fit.df_resid))
+    row = found.benchmarks.iloc[0]
+    on_t = sm.WLS(used["t"], sm.add_constant(used[["need"]]), weights=used["weight"]).fit().rsquared
+    of_y = fit.tvalues["need"] ** 2 / (fit.tvalues["need"] ** 2 + fit.df_resid)
+    assert row["estimate"] == pytest.approx(as_strong_as(said, on_t, of_y)["estimate"])
+
+
 def test_a_regression_that_tells_nothing_is_refused():
     with pytest.raises(ek.EvalkitError, match="cannot tell"):
         sensitivity(np.arange(4.0), np.array([1, 0, 1, 0]), np.array([[1.0], [0], [1], [0]]), ["same"])

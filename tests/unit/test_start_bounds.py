@@ -60,6 +60,8 @@ def test_the_answer_is_not_drawn_towards_nothing_and_runs_over_the_readings() ->
     assert head == pytest.approx(0.6, abs=0.07)
     assert row["conf_low"] < row["estimate"] == head <= row["conf_high"]
     assert "8 places" in row["words"] and "drawn towards nothing" in row["words"]
+    read = ev.checks.set_index("check").loc["date_rule", "words"]
+    assert read == "Beside starts known within bounds, no date is uncertain or part-way."
     frame, spells = tables()
     plain = ek.evaluate(study(frame, spells.drop(columns=["start_low", "start_high"])))
     assert plain.verdicts["estimate"].iloc[0] < 0.9 * head

@@ -211,6 +211,19 @@ class TestThroughAStudy:
         assert said.loc["compliance", "estimate"] > row["estimate"]
         assert "to whom chance dealt it" in ev.rules["t"]
 
+    def test_take_up_that_the_deal_did_not_raise_says_nothing_of_those_who_took_it_up(self):
+        f = people()
+        for took in (0, 1 - f["t"]):
+            said = ek.evaluate(study(f.assign(took=took), randomised(compliance="took"))).checks.set_index("check")
+            assert np.isnan(said.loc["compliance", "estimate"])
+            assert "nothing can be said of those who took it up" in said.loc["compliance", "words"]
+
+    def test_a_dose_that_was_taken_up_is_no_share_of_people(self):
+        f = people().assign(took=lambda d: 3 * d["took"])
+        said = ek.evaluate(study(f, randomised(compliance="took"))).checks.set_index("check").loc["compliance"]
+        mean = f.loc[f["t"] == 1, "took"].mean()
+        assert f"took up {mean:.3g} of it on average, the others 0." in said["words"] and "in 100" not in said["words"]
+
     def test_pairs_are_the_regression_with_a_level_for_each_pair(self):
         f = people()
         y, t, x = f["y"].to_numpy(), f["p"].to_numpy() == 1, f[["x"]].to_numpy()

@@ -199,3 +199,9 @@ def test_money_and_drifts_of_a_mean_time_are_said_in_its_unit() -> None:
     line = made.decisions.lines[0]
     assert line.case.one.startswith("a week of “The wait” for") and "point" not in made.decisions.table["sentence"][0]
     assert "weeks would undo" in made.decisions.table["sentence"][0]
+
+
+def test_nobody_is_told_to_compare_at_no_time() -> None:
+    frame = people(100).assign(weeks=0.0)
+    with pytest.raises(ek.EvalkitError, match="Give times above 0"):
+        ek.evaluate(study(frame, outcome(by=12)))

@@ -188,6 +188,7 @@ def test_effect_words() -> None:
     assert effect_words(1.0, "score") == "about 1 point higher"
     assert effect_words(-0.0, "share") == "about 0 more in every 100"
     assert effect_words(9.0, "log") == "more than 1,000% higher"
+    assert [numbers.size_words(v, "time_to_event", time="weeks") for v in (1, 1.4)] == ["1 week", "1.4 weeks"]
     assert numbers.size_words(-0.05, "log") == "4.9%"
     assert numbers.size_words(math.nan, "log") == numbers.NOT_GIVEN
 
@@ -259,6 +260,7 @@ def test_plain_words() -> None:
     assert [words.noun_from_column(c) for c in ("person_id", "court_area", "state", "id")] == [
         "person", "court area", "state", "id"
     ]  # fmt: skip
+    assert words.noun_from_column("q", "period") == "period"
     assert words.count_words(1, "borough") == "1 borough" and words.count_words(1190, "person") == "1,190 people"
     assert words.full_stop(" said so. ") == "Said so." and words.full_stop("") == ""
 

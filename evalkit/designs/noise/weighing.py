@@ -75,8 +75,8 @@ def people_in_cells(sums: Sums, groups: Groups) -> tuple[Person | None, CellMean
 def less_mean(sums: Sums) -> np.ndarray:
     """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no answer
     rests on their last digits."""
-    there = not np.isnan(sums.values).all()
-    return np.asarray(sums.values - (np.nanmean(sums.values) if there else 0.0))
+    known = np.isfinite(sums.values)
+    return np.asarray(sums.values - (np.mean(sums.values, where=known) if known.any() else 0.0))
 
 
 class Used(NamedTuple):

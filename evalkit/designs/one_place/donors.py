@@ -14,7 +14,7 @@ import pandas as pd
 from evalkit.designs.one_place import tables
 from evalkit.designs.one_place.mixes import Mix, difference, synthetic_control, synthetic_difference
 from evalkit.designs.one_place.placebo import TOO_POOR, Compared, Placebos, PlaceboSpread
-from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, Series, find_places, with_values
+from evalkit.designs.one_place.places import ENOUGH, Grouped, Place, Series, constant, find_places, with_values
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.protocol import StudyLike, Traits
@@ -119,7 +119,7 @@ class BesideDonors(Parameters, ABC):
             return f"{count_words(after, 'period')} after the start can be used, and {after_needed} are needed"
         if len(missing):
             return f"a gap in the series: it has no value in {paths.periods[place.first + missing[0]]}"
-        return CONSTANT if np.ptp(exposed[: place.before]) == 0 else ""
+        return CONSTANT if constant(exposed[: place.before]) else ""
 
     def __call__(self, study: StudyLike, component: str) -> Estimate:
         """One row for each cohort and period from the start on; rows that are refused say why."""

@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.one_place.fitted import Fitted, working
-from evalkit.designs.one_place.places import Grouped, Place, Series, alone, find_places, hole, with_values
+from evalkit.designs.one_place.places import (
+    DUST,
+    Grouped,
+    Place,
+    Series,
+    alone,
+    constant,
+    find_places,
+    hole,
+    with_values,
+)
 from evalkit.designs.one_place.rows import Answered, Assembled
 from evalkit.designs.one_place.segments import Began, Layout, Shape, changes, lay_out
 from evalkit.designs.one_place.series_noise import LEVEL
@@ -31,6 +41,7 @@ from evalkit.study.paths import Paths
 ASSUMED = "the place would have gone on as its own past leads to expect, and nothing else began then"
 LEAST, LEAST_WITH_SEASON = (16, 6), (24, 12)
 """Periods before the start, and after it beyond the lag, that are needed."""
+NOISELESS = "nothing is left to learn from: its outcome lies on the line to the last digit"
 Trend = Literal["none", "straight", "bent"]
 TRENDS: tuple[Trend, ...] = ("none", "straight", "bent")
 """By the power of time that they go up to."""
@@ -199,10 +210,13 @@ class InterruptedTimeSeries(Parameters):
             return Interrupted(place, own, None, f"a gap in the series: it has no value in {where}")
         if self.link == "log" and (y < 0).any():
             raise OptionError("link='log' is for counts and rates, and the outcome is below zero. Use link='identity'.")
-        if np.ptp(y[: own.at - layout.first]) == 0:
+        if constant(y[: own.at - layout.first]):
             return Interrupted(place, own, None, "its outcome never changes before the start")
         if len(place.donors):
             y = y - series.donors(place)[:, layout.first - place.first :][:, : len(y)].mean(axis=0)
+        left = y - layout.columns @ np.linalg.lstsq(layout.columns, y, rcond=None)[0]
+        if np.abs(left).max() <= DUST * np.abs(y).max():
+            return Interrupted(place, own, None, NOISELESS)
         if self.link == "identity":
             return Interrupted(place, own, Fitted(layout, y, np.ones(len(y)), errors=self.errors))
         at_risk = (series.weight if per is None else per.total)[place.cell, times]
@@ -222,9 +236,11 @@ class InterruptedTimeSeries(Parameters):
         """Why there is too little of it, before its layout is known."""
         before, after = LEAST if self.season is None else LEAST_WITH_SEASON
         if self.control and not len(place.donors):
-            return "no control place was without it throughout with all else alike"
+            return "no control place was without it and seen throughout, with all else alike"
         if self.control != "clean" and len(place.donors) < len(self.control):
-            return f"{len(self.control) - len(place.donors)} of the control places was itself exposed to something then"
+            lost = len(self.control) - len(place.donors)
+            verbs = ("was itself", "has") if lost == 1 else ("were themselves", "have")
+            return f"{lost} of the control places {verbs[0]} exposed to something then, or {verbs[1]} a gap"
         if (there := own.at - place.first) < before:
             return f"{count_words(there, 'period')} before the start can be used, and {before} are needed"
         if (there := place.until + 1 - own.live) < after:

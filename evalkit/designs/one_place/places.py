@@ -18,6 +18,8 @@ from evalkit.study.paths import Cells, Paths
 
 ENOUGH = 5
 """Other places below which no interval is given from them."""
+DUST = 1e-12
+"""Share of a series' size below which what it does is rounding."""
 
 
 def hole(paths: Paths, first: int, stop: int) -> str:
@@ -84,6 +86,12 @@ class Grouped:
         if self.paths.seen is None:
             return np.ones((len(self.cells), self.paths.n_periods), dtype=bool)
         return np.asarray(self.membership @ self.paths.seen.astype(float)) > 0
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """(C,) people of each cell, those asked in it where it is a place of a study of other people each period."""
+        people = np.bincount(self.cells.of, weights=self.paths.counted, minlength=len(self.cells))
+        return np.round(people).astype(np.int64)
 
     @cached_property
     def mass(self) -> np.ndarray:
@@ -165,6 +173,11 @@ class Series:
         cluster = self.grouped.cells.cluster[place.beside]
         rows = [self.mean(place.beside[cluster == name])[place.first : place.until + 1] for name in place.donors]
         return np.array(rows).reshape(len(place.donors), place.until + 1 - place.first)
+
+
+def constant(series: np.ndarray) -> bool:
+    """Whether a series (t,) never changes but for the rounding of its means."""
+    return bool(np.ptp(series) <= DUST * np.abs(series).max())
 
 
 def with_values(place: Place, series: Series) -> Place:

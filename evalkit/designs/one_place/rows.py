@@ -64,10 +64,10 @@ class Assembled:
         )  # fmt: skip
 
     def _labels(self, naming: Naming) -> pd.DataFrame:
-        paths, cells, used = self.grouped.paths, self.grouped.cells, self.lift > 0
+        paths, used = self.grouped.paths, self.lift > 0
         cohort, t = self.keys.T
-        heads = _joined(self.found, lambda a: cells.count[a.place.cell])
-        beside = _joined(self.found, lambda a: cells.count[a.place.beside].sum())
+        heads = _joined(self.found, lambda a: self.grouped.counted[a.place.cell])
+        beside = _joined(self.found, lambda a: self.grouped.counted[a.place.beside].sum())
         mass = _joined(self.found, lambda a: self.grouped.mass[a.place.cell])
         asked = (self.keys[:, None] == np.array([(a.place.cohort, s) for a in self.found for s in a.place.asked])).all(
             -1

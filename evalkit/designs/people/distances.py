@@ -14,6 +14,7 @@ import numpy as np
 from scipy import special
 
 from evalkit.designs.logit import FAR, independent, influence, maximise
+from evalkit.designs.people.folds import chances_of, fitted
 from evalkit.designs.people.people import People
 from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, suggest
 from evalkit.show.words import of_people
@@ -240,7 +241,7 @@ def scores_by(people: People, model: BaseEstimator | None, clip: float | None) -
         score = fit_score(people.x, people.exposed, people.weight)
         value, design = score.value, score.design(people.x)
     else:
-        value, design = learn(model, people, people.exposed).predict_proba(people.x)[:, 1], None
+        value, design = chances_of(learn(model, people, people.exposed), people.x)[:, 1], None
     if clip is None:
         return Scores(value, design, np.ones(len(value), dtype=bool), people.sizes, value)
     return Scores(value.clip(clip, 1 - clip), design, (value >= clip) & (value <= 1 - clip), people.sizes, value)
@@ -249,15 +250,7 @@ def scores_by(people: People, model: BaseEstimator | None, clip: float | None) -
 def learn(model: BaseEstimator, people: People, y: np.ndarray) -> BaseEstimator:
     """A copy of the user's estimator, fitted to some people with the study's weights. Raises `OptionError` where it
     takes none."""
-    from sklearn.base import clone
-    from sklearn.utils.validation import has_fit_parameter
-
-    if people.weight is None:
-        return clone(model).fit(people.x, y)
-    if not has_fit_parameter(model, "sample_weight"):
-        words = f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). "
-        raise OptionError(words + "Use an estimator that can, or a study without weights.")
-    return clone(model).fit(people.x, y, sample_weight=people.weight)
+    return fitted(model, people.x, y, people.weight)
 
 
 def too_sure(e: np.ndarray, exposed: np.ndarray, estimand: str) -> str:

@@ -86,8 +86,8 @@ class AmongPeople(Parameters):
         return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
 
     def people(self, study: Study, component: str) -> People:
-        """Who takes part; no outcome is read."""
-        return gather(study, component, self.who)
+        """Who takes part; no outcome is read, but of a rate what its counts are divided by."""
+        return gather(study.weighing(self.outcome), component, self.who)
 
     def read(self, study: Study, people: People) -> np.ndarray:
         """(m,) their outcome at the outcome's period, or its change since the covariates' period."""
@@ -132,12 +132,26 @@ def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
 
 
 def wrong_learners(design: object, needed: Mapping[str, str]) -> list[Problem]:
-    """Fields of a design that hold no learner: each needs `fit` and the method named."""
+    """Fields of a design that hold no learner: each needs `fit` and the method named, and what is predicted is no
+    class."""
+    given = [(name, model, method) for name, method in needed.items() if (model := getattr(design, name)) is not None]
     return [
-        Problem(f"{name}={model!r}", next=f"Give a scikit-learn estimator with fit and {method}.")
-        for name, method in needed.items()
-        if (model := getattr(design, name)) is not None and not (hasattr(model, "fit") and hasattr(model, method))
+        Problem(f"{name}={model!r}", next=advice)
+        for name, model, method in given
+        if (advice := _cannot_learn(model, method))
     ]
+
+
+def _cannot_learn(model: object, method: str) -> str:
+    from sklearn.base import ClassifierMixin
+
+    if isinstance(model, type):
+        return f"Give an estimator that is made, such as {model.__name__}(), not its class."
+    if not (hasattr(model, "fit") and hasattr(model, method)):
+        return f"Give a scikit-learn estimator with fit and {method}."
+    if method == "predict" and isinstance(model, ClassifierMixin):
+        return "Give a regression with fit and predict: a classifier gives classes, and no mean outcomes."
+    return ""
 
 
 def steady(value: float, parts: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

@@ -40,6 +40,7 @@ FEWEST_PEOPLE, FEWEST_PLACES = 50, 10
 FAR = 0.5
 SURE, EXTREME = 0.9, 0.005
 """Scores above the first have nobody like them; scores are kept away from 0 and 1 by the second."""
+STEPS = 255
 BOOSTED = {"max_iter": 60, "max_leaf_nodes": 8, "learning_rate": 0.1, "min_samples_leaf": 20, "early_stopping": False}
 
 
@@ -58,25 +59,27 @@ class Split:
         """(m,) outcome expected without it."""
         return np.asarray(self.expected @ self.shares)
 
-    @property
-    def odds(self) -> np.ndarray:
-        """(m,) odds of having it."""
-        return np.asarray(self.score / (1 - self.score))
+    def weights(self, people: People) -> np.ndarray:
+        """(m,) how many people each exposed one stands for, and of others that times the odds of having it."""
+        return np.asarray(people.sizes * np.where(people.exposed, 1.0, self.score / (1 - self.score)))
 
 
 def kept_effect(
     y: np.ndarray, exposed: np.ndarray, expected: np.ndarray, weight: np.ndarray, keep: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Effect on the exposed who are kept: their mean distance from what is expected without it, less that of weighted
-    comparison people; and what each adds to it (m,)."""
-    left, mine = y - expected, exposed & keep
-    weight = np.where(~exposed & keep, weight, 0.0)
-    total = weight.sum()
-    if not mine.any() or not total > 0:
-        return float("nan"), np.zeros(len(y))
-    first, second = left[mine].mean(), float(weight @ left) / total
-    parts = np.where(mine, left - first, 0.0) / mine.sum() - weight * (left - second) / total
-    return float(first - second), parts
+    comparison people; and what each adds to it (m,). weight: (m,) of an exposed person how many it stands for, of
+    others how much they count."""
+    left, sums = y - expected, []
+    parts = np.zeros(len(y))
+    for side, sign in ((exposed, 1.0), (~exposed, -1.0)):
+        mine = np.where(side & keep, weight, 0.0)
+        total = mine.sum()
+        if not total > 0:
+            return float("nan"), np.zeros(len(y))
+        sums.append(float(mine @ left) / total)
+        parts += sign * mine * (left - sums[-1]) / total
+    return sums[0] - sums[1], parts
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,9 @@ class FlexibleComparison(estimating.AmongPeople):
     boosting, learned from comparison people alone; both of people not seen when they were learned (`folds`, by people
     or by the study's clusters). Exposed and comparison people with a score above .9 are left out, and counted. Doubly
     robust with normalised weights; the median over `repeats` splits, whose variance adds each split's distance from
-    it (Chernozhukov and others 2018, Econometrics Journal 21). The rule was fixed in simulation, before any outcome
-    of the exposed is read; nothing in it looks at the answer (research: no wrong-signed claim in 2,100 draws).
+    it (Chernozhukov and others 2018, Econometrics Journal 21). The study's weights go into every learner and every
+    mean, so that they may differ by arm. The rule was fixed in simulation, before any outcome of the exposed is read;
+    nothing in it looks at the answer (research: no wrong-signed claim in 2,100 draws).
 
     learner: any scikit-learn regression in place of the stack; score: any classifier in place of the boosted one.
     others: "balanced" takes the others' exposures as covariates that may bend with the rest; "ignored" does not look at
@@ -154,7 +158,7 @@ class FlexibleComparison(estimating.AmongPeople):
         step(f"{component}: learners, on people held out")
         found = []
         for split in self.splits(people, y, groups):
-            value, parts = kept_effect(y, people.exposed, split.without, split.odds, split.keep)
+            value, parts = kept_effect(y, people.exposed, split.without, split.weights(people), split.keep)
             found.append((value, parts, *spread_of(parts, groups), split))
         values = np.array([f[0] for f in found])
         if np.isnan(values).any():
@@ -178,7 +182,7 @@ class FlexibleComparison(estimating.AmongPeople):
         if too_few(people, groups):
             return ()
         split = next(self.splits(people, y, groups))
-        value, parts = kept_effect(y, people.exposed, split.without, split.odds, split.keep)
+        value, parts = kept_effect(y, people.exposed, split.without, split.weights(people), split.keep)
         whole = float(np.sqrt(spread_of(parts, groups)[0]))
         return tuple(
             _beside((n, counts), value - v, parts - p, groups, whole)
@@ -187,26 +191,31 @@ class FlexibleComparison(estimating.AmongPeople):
 
     def splits(self, people: People, y: np.ndarray, groups: np.ndarray | None) -> Iterator[Split]:
         """What learners say of those that they have not seen, split by split."""
+        learners = self._learners(people, y)
         without = ~people.exposed
-        learners = self._learners(people.x, y, without)
         score = _boosted(classifier=True) if self.score is None else self.score
         for repeat in range(self.repeats):
             rng = np.random.default_rng([self.seed, repeat])
             fold = deal_folds(people.exposed, self.folds, rng, groups)
-            chance = chances(score, people.x, people.exposed.astype(int), fold)[:, 1].clip(EXTREME, 1 - EXTREME)
-            expected = np.column_stack([held_out(learn, x, y, fold, without) for learn, x in learners])
-            yield Split(chance, expected, stacked(expected[without], y[without]), chance <= SURE)
+            seen = people.x if self.score is not None else _for_boosting(people)
+            chance = chances(score, seen, people.exposed.astype(int), fold, people.weight)[:, 1]
+            chance = chance.clip(EXTREME, 1 - EXTREME)
+            expected = np.column_stack([held_out(learn, x, y, fold, without, people.weight) for learn, x in learners])
+            shares = stacked(expected[without], y[without], people.sizes[without])
+            yield Split(chance, expected, shares, chance <= SURE)
 
-    def _learners(self, x: np.ndarray, y: np.ndarray, without: np.ndarray) -> list[tuple[Learn, np.ndarray]]:
+    def _learners(self, people: People, y: np.ndarray) -> list[tuple[Learn, np.ndarray]]:
         """Learners and the covariates that each sees; the lasso's penalty is chosen once, among comparison people."""
+        x, without = people.x, people.take(~people.exposed)
         if self.learner is not None:
             return [(regression(self.learner), x)]
         from sklearn.linear_model import Lasso, LassoCV
 
         bent = squares(x)
-        penalty = LassoCV(cv=5, max_iter=2000).fit(bent[without], y[without]).alpha_
+        chosen = LassoCV(cv=5, max_iter=2000)
+        penalty = chosen.fit(bent[~people.exposed], y[~people.exposed], sample_weight=without.weight).alpha_
         lasso = regression(Lasso(alpha=penalty, max_iter=2000))
-        return [(least_squares, x), (lasso, bent), (regression(_boosted(classifier=False)), x)]
+        return [(least_squares, x), (lasso, bent), (regression(_boosted(classifier=False)), _for_boosting(people))]
 
     def _seen(self, study: Study, component: str) -> tuple[People, np.ndarray, int]:
         people = self.people(study, component)
@@ -214,7 +223,7 @@ class FlexibleComparison(estimating.AmongPeople):
             raise NotIdentifiedError("FlexibleComparison needs covariates: nothing else says who is like whom.")
         y = self.read(study, people)
         seen = np.isfinite(y)
-        return people.take(seen), y[seen], int((~seen).sum())
+        return _of_mean_one(people.take(seen)), y[seen], int((~seen).sum())
 
     def _row(
         self, study: Study, people: People, found: tuple[float, np.ndarray, float, float], keep: np.ndarray,
@@ -229,6 +238,14 @@ class FlexibleComparison(estimating.AmongPeople):
         row = estimating.Row(value, influence, used, population, unseen, reason, {}, after)
         spread = Spread(np.array([[variance]]), np.array([df]), ("",))
         return replace(row.estimate(self, study, people, level), method=Method("cross-fitted", partial(_moved, spread)))
+
+
+def _of_mean_one(people: People) -> People:
+    """People whose weights are one on average, so that nothing a learner does hangs on their unit; none where all are
+    alike."""
+    if people.weight is None or not len(people):
+        return people
+    return replace(people, weight=None if np.ptp(people.weight) == 0 else people.weight / people.weight.mean())
 
 
 def too_few(people: People, groups: np.ndarray | None) -> str:
@@ -260,29 +277,46 @@ def _boosted(classifier: bool) -> BaseEstimator:
     return HistGradientBoostingClassifier(**BOOSTED) if classifier else HistGradientBoostingRegressor(**BOOSTED)
 
 
+def _for_boosting(people: People) -> np.ndarray:
+    """(m, q) covariates as boosting sees them. With weights scikit-learn looks for each of its 255 steps by itself,
+    which takes five times as long as all that follows; steps cut beforehand, by people alike, are taken as they are."""
+    if people.weight is None:
+        return people.x
+    return np.column_stack([_steps(column) for column in people.x.T])
+
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """(m,) the same order in no more than 255 values."""
+    if len(np.unique(values)) <= STEPS:
+        return values
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, STEPS + 1)[1:-1]))
+    return np.searchsorted(edges, values, side="right").astype(float)
+
+
 def _others(
     people: People, y: np.ndarray, split: Split, groups: np.ndarray | None, design: FlexibleComparison
 ) -> Iterator[tuple[str, float, np.ndarray, bool]]:
     """Name, answer, contributions, and whether it counts, of each rival on the same people."""
     from sklearn.linear_model import LogisticRegression
 
-    exposed, keep = people.exposed, split.keep
+    exposed, keep, size = people.exposed, split.keep, people.sizes
     fold = deal_folds(exposed, design.folds, np.random.default_rng([design.seed, 0]), groups)
-    near = nearest_counts(special.logit(split.score), exposed, keep)
+    near = np.where(exposed, size, nearest_counts(special.logit(split.score), exposed, keep, size))
     yield ("the nearest by score", *kept_effect(y, exposed, split.without, near, keep), True)
-    loss = ((y[~exposed, None] - split.expected[~exposed]) ** 2).mean(axis=0)
+    loss = np.average((y[~exposed, None] - split.expected[~exposed]) ** 2, axis=0, weights=size[~exposed])
     if len(loss) == 1 or loss[-1] > loss[:-1].min():
         try:
-            balanced = entropy(y[keep], replace(people.take(keep), x=squares(people.x[keep]), weight=None), "ATT")
+            balanced = entropy(y[keep], replace(people.take(keep), x=squares(people.x[keep])), "ATT")
             parts = np.zeros(len(y))
             parts[keep] = balanced.parts
             yield "balance of squares and products", balanced.value, parts, True
         except NotIdentifiedError:
             pass  # no weights balance so many terms: nothing to compare with
-    straight = chances(LogisticRegression(C=1e6, max_iter=500), _scaled(people.x), exposed.astype(int), fold)[:, 1]
-    straight = straight.clip(EXTREME, 1 - EXTREME)
-    line = held_out(least_squares, people.x, y, fold, ~exposed)
-    yield ("a straight line", *kept_effect(y, exposed, line, straight / (1 - straight), keep), False)
+    logit, scaled = LogisticRegression(C=1e6, max_iter=500), _scaled(people.x)
+    straight = chances(logit, scaled, exposed.astype(int), fold, people.weight)[:, 1].clip(EXTREME, 1 - EXTREME)
+    line = held_out(least_squares, people.x, y, fold, ~exposed, people.weight)
+    weight = size * np.where(exposed, 1.0, straight / (1 - straight))
+    yield ("a straight line", *kept_effect(y, exposed, line, weight, keep), False)
 
 
 def _scaled(x: np.ndarray) -> np.ndarray:
@@ -290,8 +324,9 @@ def _scaled(x: np.ndarray) -> np.ndarray:
     return np.asarray((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def nearest_counts(score: np.ndarray, exposed: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """(m,) how often each comparison person who is kept is the nearest by score of an exposed one who is."""
+def nearest_counts(score: np.ndarray, exposed: np.ndarray, keep: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(m,) for how many, by their `size` (m,), of the exposed who are kept each comparison person who is kept is the
+    nearest by score."""
     pool = np.flatnonzero(~exposed & keep)
     pool = pool[np.argsort(score[pool], kind="stable")]
     if len(pool) < 2:
@@ -299,7 +334,7 @@ def nearest_counts(score: np.ndarray, exposed: np.ndarray, keep: np.ndarray) -> 
     own = score[exposed & keep]
     at = np.searchsorted(score[pool], own).clip(1, len(pool) - 1)
     at = np.where(np.abs(score[pool[at - 1]] - own) <= np.abs(score[pool[at]] - own), at - 1, at)
-    return np.bincount(pool[at], minlength=len(score)).astype(float)
+    return np.bincount(pool[at], weights=size[exposed & keep], minlength=len(score))
 
 
 def _beside(who: tuple[str, bool], gap: float, parts: np.ndarray, groups: np.ndarray | None, whole: float) -> Rival:

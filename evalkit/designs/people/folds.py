@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import optimize
 
+from evalkit.errors import OptionError
+
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
+ROUNDING = 1e-9
 Predict = Callable[[np.ndarray], np.ndarray]
-Learn = Callable[[np.ndarray, np.ndarray], Predict]
-"""From covariates (m, q) and values (m,) to what is expected at other covariates."""
+Learn = Callable[[np.ndarray, np.ndarray, np.ndarray | None], Predict]
+"""From covariates (m, q), values (m,) and weights (m,) or None to what is expected at other covariates."""
 
 
 def deal_folds(arm: np.ndarray, folds: int, rng: np.random.Generator, groups: np.ndarray | None = None) -> np.ndarray:
@@ -34,37 +37,72 @@ def deal_folds(arm: np.ndarray, folds: int, rng: np.random.Generator, groups: np
     return where[code]
 
 
-def held_out(learn: Learn, x: np.ndarray, y: np.ndarray, fold: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def held_out(
+    learn: Learn, x: np.ndarray, y: np.ndarray, fold: np.ndarray, seen: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
     """(n,) what is expected of everybody by a model of the people `seen` (n,) in the other folds."""
     out = np.empty(len(x))
     for f in np.unique(fold):
         away = (fold != f) & seen
-        out[fold == f] = learn(x[away], y[away])(x[fold == f])
-    return out
+        out[fold == f] = learn(x[away], y[away], _of(weight, away))(x[fold == f])
+    return numbers_of(out)
 
 
-def least_squares(x: np.ndarray, y: np.ndarray) -> Predict:
+def least_squares(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Predict:
     """A straight line in every covariate."""
-    slopes = np.linalg.lstsq(np.column_stack([np.ones(len(x)), x]), y, rcond=None)[0]
+    root = np.ones(len(x)) if weight is None else np.sqrt(weight)
+    columns = np.column_stack([np.ones(len(x)), x])
+    slopes = np.linalg.lstsq(columns * root[:, None], y * root, rcond=None)[0]
     return lambda z: np.asarray(np.column_stack([np.ones(len(z)), z]) @ slopes)
+
+
+def fitted(model: BaseEstimator, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> BaseEstimator:
+    """A copy of a scikit-learn estimator, fitted with the study's weights. Raises `OptionError` where it takes none."""
+    from sklearn.base import clone
+    from sklearn.utils.validation import has_fit_parameter
+
+    if weight is None:
+        return clone(model).fit(x, y)
+    if not has_fit_parameter(model, "sample_weight"):
+        words = f"{type(model).__name__} cannot take the study's weights (its fit has no sample_weight). "
+        raise OptionError(words + "Use an estimator that can, or a study without weights.")
+    return clone(model).fit(x, y, sample_weight=weight)
 
 
 def regression(learner: BaseEstimator) -> Learn:
     """Any scikit-learn regression, made anew for each fold."""
-    from sklearn.base import clone
-
-    return lambda x, y: clone(learner).fit(x, y).predict
+    return lambda x, y, weight: fitted(learner, x, y, weight).predict
 
 
-def chances(learner: BaseEstimator, x: np.ndarray, code: np.ndarray, fold: np.ndarray) -> np.ndarray:
+def chances(
+    learner: BaseEstimator, x: np.ndarray, code: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
     """(n, G) chance of each code by a scikit-learn classifier of the other folds."""
-    from sklearn.base import clone
-
     out = np.zeros((len(x), int(code.max()) + 1))
     for f in np.unique(fold):
-        made = clone(learner).fit(x[fold != f], code[fold != f])
-        out[np.ix_(fold == f, made.classes_)] = made.predict_proba(x[fold == f])
+        made = fitted(learner, x[fold != f], code[fold != f], _of(weight, fold != f))
+        out[np.ix_(fold == f, made.classes_)] = chances_of(made, x[fold == f])
     return out
+
+
+def chances_of(made: BaseEstimator, x: np.ndarray) -> np.ndarray:
+    """(n, G) chances by a fitted classifier. Raises `OptionError` where they are none: below 0, above 1, missing."""
+    found = np.asarray(made.predict_proba(x), dtype=float)
+    if not ((found >= -ROUNDING) & (found <= 1 + ROUNDING)).all():
+        words = f"{type(made).__name__} gives chances that do not lie between 0 and 1. "
+        raise OptionError(words + "Use a classifier whose predict_proba gives chances.")
+    return found.clip(0.0, 1.0)
+
+
+def numbers_of(predicted: np.ndarray) -> np.ndarray:
+    """What a learner predicted. Raises `OptionError` where some of it is no number."""
+    if not np.isfinite(predicted).all():
+        raise OptionError("The learner predicts outcomes that are no finite numbers. Use another regression.")
+    return predicted
+
+
+def _of(weight: np.ndarray | None, some: np.ndarray) -> np.ndarray | None:
+    return None if weight is None else weight[some]
 
 
 def squares(x: np.ndarray) -> np.ndarray:
@@ -80,10 +118,12 @@ def squares(x: np.ndarray) -> np.ndarray:
     return np.asarray((whole[:, keep] - whole[:, keep].mean(axis=0)) / spread[keep])
 
 
-def stacked(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+def stacked(predictions: np.ndarray, y: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Weights of learners, 0 or more and one in sum, of least squared error of their predictions (n, l) of people whom
-    they have not seen (short-stacking; Ahrens and others 2025, Journal of Applied Econometrics 40)."""
+    they have not seen (short-stacking; Ahrens and others 2025, Journal of Applied Econometrics 40). size: (n,) how many
+    people each stands for."""
     heavy = 1e3 * np.sqrt(len(y)) * max(float(np.abs(predictions).max(initial=0.0)), 1.0)
-    rows = np.vstack([predictions, np.full((1, predictions.shape[1]), heavy)])
-    weights, _ = optimize.nnls(rows, np.append(y, heavy))
+    root = np.sqrt(size)
+    rows = np.vstack([predictions * root[:, None], np.full((1, predictions.shape[1]), heavy)])
+    weights, _ = optimize.nnls(rows, np.append(y * root, heavy))
     return np.asarray(weights / weights.sum())

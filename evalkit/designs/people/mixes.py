@@ -142,9 +142,7 @@ class MixComparison(Parameters):
         """Every effect that the mixes identify, as an Estimate with a row each."""
         k = None if component is None else study.paths.index(component)
         made = self.means(study)
-        rows = [
-            r for r in effects_of(list(made.mixes), study.paths.components) if k is None or r.changes(made.mixes)[k]
-        ]
+        rows = [r for r in effects_of(list(made.mixes), _names(study.paths)) if k is None or r.changes(made.mixes)[k]]
         if not rows:
             raise NotIdentifiedError(f"No two mixes of {FEWEST} people differ in {component!r} alone.")
         labels = self._labels(study, rows, made, component)
@@ -203,8 +201,9 @@ class Effect:
         return np.asarray(np.ptp(used, axis=0) > 0)
 
 
-def effects_of(mixes: list[tuple[int, ...]], names: tuple[str, ...]) -> Iterator[Effect]:
-    """Every difference that the mixes identify, once: against none, of one component, and of two beyond their sum."""
+def effects_of(mixes: list[tuple[int, ...]], names: Sequence[Sequence[str]]) -> Iterator[Effect]:
+    """Every difference that the mixes identify, once: against none, of one component, and of two beyond their sum.
+    names: what each state of each component but off is called."""
     at = {m: i for i, m in enumerate(mixes)}
     none = (0,) * len(names)
 
@@ -241,8 +240,14 @@ def _only(mix: tuple[int, ...], keep: list[int]) -> tuple[int, ...]:
     return tuple(v if k in keep else 0 for k, v in enumerate(mix))
 
 
-def _called(mix: tuple[int, ...], names: tuple[str, ...]) -> str:
-    return join_words([n if v == 1 else f"{n} at {v}" for n, v in zip(names, mix, strict=True) if v])
+def _called(mix: tuple[int, ...], names: Sequence[Sequence[str]]) -> str:
+    return join_words([states[v - 1] for states, v in zip(names, mix, strict=True) if v])
+
+
+def _names(paths: Paths) -> list[list[str]]:
+    """What each state of each component but off is called: its name, and the dose where it has several."""
+    each = [(name, paths.dose(k)[1:]) for k, name in enumerate(paths.components)]
+    return [[name if len(doses) == 1 else f"{name} at {dose:.4g}" for dose in doses] for name, doses in each]
 
 
 def _states(paths: Paths) -> np.ndarray:

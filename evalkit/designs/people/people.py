@@ -210,7 +210,8 @@ def _exposures(paths: Paths, component: str, rows: np.ndarray, period: int) -> t
             mine = state == value
             if not mine.all():
                 columns.append(mine.astype(float))
-                names.append(name if (state <= value).all() else f"{name} at dose {value}")
+                doses = paths.dose(k)
+                names.append(name if len(doses) == 2 else f"{name} at dose {doses[value]:.4g}")
     return np.array(columns).reshape(-1, len(rows)).T, tuple(names)
 
 
@@ -238,6 +239,7 @@ def covariates_of(
         names = study.covariate_names(wanted)
         grid = study.covariate_values(wanted)[:, base, :] if names else np.zeros((study.paths.n_units, 0))
         x = grid if len(rows) == len(grid) else grid[rows]
+        raise_problems(_of_nobody(x, names), StudyError)
         if study.missing != "refuse" and not np.isfinite(x).all():
             x, names = _without_gaps(study, grid, rows, base, names)
     problems = []
@@ -252,6 +254,13 @@ def covariates_of(
             problems.append(Problem(f"covariate {name!r} is the same for everybody", "covariates", "Leave it out."))
     raise_problems(problems, StudyError)
     return np.ascontiguousarray(x), names
+
+
+def _of_nobody(x: np.ndarray, names: tuple[str, ...]) -> list[Problem]:
+    """Covariates that nobody has, so that nothing could be filled in from."""
+    known = np.isfinite(x).any(axis=0) if len(x) else np.ones(len(names), dtype=bool)
+    nobody = [n for n, some in zip(names, known, strict=True) if not some]
+    return [Problem(f"covariate {n!r} is on record for nobody", "covariates", "Leave it out.") for n in nobody]
 
 
 ADVICE = "Missing is not 0: fill in, or say missing = 'impute' or 'indicator' of the study."

@@ -11,6 +11,7 @@ from scipy import special
 
 from evalkit.designs.logit import independent, independent_columns, newton
 from evalkit.designs.people.distances import Score, Scores, fit_score, learn, too_sure
+from evalkit.designs.people.folds import chances_of, numbers_of
 from evalkit.designs.people.people import People
 from evalkit.errors import NotIdentifiedError
 
@@ -266,8 +267,8 @@ def _predicted(
         here = fold == f
         away = of & ~here if fold.any() else of
         fitted = learn(model, people.take(away), y[away])
-        out[here] = fitted.predict_proba(people.x[here])[:, 1] if arm is None else fitted.predict(people.x[here])
-    return out
+        out[here] = chances_of(fitted, people.x[here])[:, 1] if arm is None else fitted.predict(people.x[here])
+    return numbers_of(out)
 
 
 def fewest_of(people: People) -> int:

@@ -66,7 +66,8 @@ def hedges_g(
 class Compliers:
     """The effect on those who took it up because it was meant for them, and every effect that the data do not refuse.
 
-    taken, taken_else: shares that took it up among those meant to have it, and among the others. shape: "interval",
+    taken, taken_else: shares that took it up among those meant to have it, and among the others, or how much they took
+    up on average where that is a `dose`. shape: "interval",
     "outside" (all but what lies between low and high) or "everything": weak take-up says nothing of the effect."""
 
     value: float
@@ -75,6 +76,7 @@ class Compliers:
     shape: str
     taken: float
     taken_else: float
+    dose: bool = False
 
 
 def compliers(fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, level: float = 0.95) -> Compliers:
@@ -88,9 +90,9 @@ def compliers(fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, lev
     b = -2 * (on_y.value * on_taken.value - q * shared)
     c = on_y.value**2 - q * vy
     root = b**2 - 4 * a * c
-    shares = float(taken[t].mean()), float(taken[~t].mean())
+    shares = float(taken[t].mean()), float(taken[~t].mean()), bool(((taken != 0) & (taken != 1)).any())
     value = on_y.value / on_taken.value if on_taken.value else float("nan")
-    if a <= 0 and root < 0:
+    if (a <= 0 and root < 0) or a == b == 0:
         return Compliers(value, -np.inf, np.inf, "everything", *shares)
     ends = sorted((-b + sign * np.sqrt(max(root, 0.0))) / (2 * a) for sign in (-1, 1))
     return Compliers(value, ends[0], ends[1], "interval" if a > 0 else "outside", *shares)
