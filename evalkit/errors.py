@@ -90,12 +90,15 @@ def suggest(name: str, known: Iterable[str], intro: str) -> str:
     if near:
         return f"Did you mean {lower[near[0]]!r}?"
     more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
-    return f"{intro}: {', '.join(listed[:12])}{more}."
+    return f"{intro}: {', '.join(listed[:12]) or 'none'}{more}."
 
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite number, and not True or False."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of more digits than a float holds
+        return False
 
 
 def is_whole(value: object, least: int = 0) -> bool:

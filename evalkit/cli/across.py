@@ -55,8 +55,8 @@ def _about(file: Path | None) -> dict:
     if file is None:
         return {}
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        said = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise OptionError(f"--about {str(file)!r} cannot be read ({error}).") from None
     for key, value in said.items():
         if key not in _ABOUT or not isinstance(value, _ABOUT[key]):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import typer
@@ -19,7 +21,7 @@ from evalkit.cli.reports import demo, report, run, sign, verify
 from evalkit.cli.screen import Quiet, Screen
 from evalkit.cli.starters import new, synth
 from evalkit.cli.watching import watch
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, EvalkitWarning
 from evalkit.folders import os_words
 from evalkit.show.words import harmless
 
@@ -32,7 +34,9 @@ class _InWords(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_warned, warnings.showwarning)
+                return super().invoke(ctx)
         except (EvalkitError, OSError, KeyboardInterrupt) as error:
             if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
                 raise
@@ -40,6 +44,14 @@ class _InWords(TyperGroup):
             words = words or "stopped. Nothing that was there before was changed."
             Screen(stderr=True).print(Text.assemble(("evalkit:", "bold"), f" {harmless(words)}"))
             raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
+
+
+def _warned(otherwise: Callable[..., None], said: Warning | str, kind: type[Warning], *where: Any) -> None:
+    """A warning of ours in words, without the line of code that gave it; any other as Python shows it."""
+    if issubclass(kind, EvalkitWarning):
+        Screen(stderr=True).print(Text.assemble(("evalkit, note:", "bold"), f" {harmless(str(said))}"))
+    else:
+        otherwise(said, kind, *where)
 
 
 app = typer.Typer(cls=_InWords, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -18,6 +18,8 @@ ALLOWANCE = 0.25
 #: A prior gives way where an answer lies further out than this many of its predictive standard deviations.
 CONFLICT = 2.0
 _LARGEST_DF = 1e6
+#: Standard errors beyond which a prior is as good as flat: of a t with one degree of freedom 3 in 100,000 lie there.
+_SO_WIDE = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ def posterior(
     est, se, df = (np.atleast_1d(np.asarray(a, dtype=float))[:, None] for a in (estimate, std_error, df))
     df = np.minimum(df, _LARGEST_DF)
     mean, sd = prior[0], np.broadcast_to(np.asarray(prior[1], dtype=float).reshape(-1, 1), est.shape)
-    flat = np.isinf(sd)
+    flat = sd > _SO_WIDE * se  # as far as such data reach it is, and steps of its quantiles would pass over them
     wide = np.where(flat, 1.0, sd)
     share = (np.arange(points) + 0.5) / points
     held = np.atleast_1d(np.asarray(at, dtype=float))

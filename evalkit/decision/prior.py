@@ -70,13 +70,13 @@ def prior_of(given: str | Path | Prior) -> Prior:
         raise OptionError(f"prior={given!r} is neither 'sceptical' nor 'flat' nor the path of a file.")
     path = Path(given)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         said = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except FileNotFoundError:
         raise OptionError(
             f"prior={str(given)!r} is neither 'sceptical' nor 'flat', and there is no such file."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # of JSON, TOML and Unicode, and of numbers too long
         raise OptionError(f"The prior file {path.name} cannot be read ({error}).") from None
     problems = []
     for key in ("name", "outcome", "unit"):

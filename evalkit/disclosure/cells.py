@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evalkit.disclosure.rounding import grain_of, nice_step, to_step, two_digits
 from evalkit.disclosure.rules import Rules, dominated, rules_of
 from evalkit.errors import StudyError
 from evalkit.folders import put
@@ -26,18 +27,19 @@ LEAST_POOLED = 3
 @dataclass(frozen=True)
 class Compressed:
     """What `compress` wrote. cells: how many left; withheld: how many did not, by reason; pooled: of how many only the
-    mean cross-products of their kind left. rules: by which it was controlled, in words."""
+    mean cross-products of their kind left. rules: by which it was controlled, in words; rounded: whether they round."""
 
     file: Path
     cells: int
     withheld: dict[str, int]
     pooled: int
     rules: str
+    rounded: bool = False
 
     @property
     def exact(self) -> bool:
-        """Whether nothing was withheld, so that answers are those of the rows."""
-        return not self.pooled and not any(self.withheld.values())
+        """Whether nothing was withheld or rounded, so that answers are those of the rows."""
+        return not self.pooled and not self.rounded and not any(self.withheld.values())
 
 
 def compress(study: Study, out: str | Path, rules: Rules | None = None) -> Compressed:
@@ -47,8 +49,8 @@ def compress(study: Study, out: str | Path, rules: Rules | None = None) -> Compr
     Withheld are cells of fewer people than `rules` allow (default: those of the study), and cells in which an amount or
     a number of events in some period hangs on a few, or all but a few have an event. The cross-products of the
     deviations of people (what a covariance is made of) leave only with as many degrees of freedom as the rules ask for,
-    else as the mean of cells seen in the same periods. Counts are rounded where the rules round. Where nothing was
-    withheld, answers are those of the rows.
+    else as the mean of cells seen in the same periods. Where the rules round, counts are rounded, and means and
+    cross-products are as coarse as they. Where nothing was withheld or rounded, answers are those of the rows.
 
     Raises `StudyError` where people cannot be added up, where no cell is left, and where there is a file already or its
     name does not end in .parquet.
@@ -67,7 +69,7 @@ def compress(study: Study, out: str | Path, rules: Rules | None = None) -> Compr
     with tempfile.TemporaryDirectory() as draft:
         file = write_cells(source, (whole.unit, str(whole.period)), outcomes, Path(draft) / "cells.parquet", said)
         put(out, file.read_bytes())
-    return Compressed(out, len(source.heads), counts, pooled, used.words())
+    return Compressed(out, len(source.heads), counts, pooled, used.words(), bool(used.round_to))
 
 
 def controlled(study: Study, rules: Rules) -> tuple[CellSource, dict[str, int], int]:
@@ -94,13 +96,33 @@ def controlled(study: Study, rules: Rules) -> tuple[CellSource, dict[str, int], 
             kept, mean = _pooled(products[outcome.column][keep], source.heads[keep], seen, rules)
             made[outcome.column], pooled = kept, pooled | mean
     heads = source.heads[keep]
-    if rules.round_to:
-        heads = np.array([rules.shown(n) for n in heads.tolist()])
     cell = pd.factorize(source.frame[study.unit])[0]
     frame = source.frame[keep[cell]].reset_index(drop=True)
     frame[study.unit] = (np.cumsum(keep) - 1)[cell[keep[cell]]]
+    if rules.round_to:
+        shown = np.array([rules.shown(n) for n in heads.tolist()])
+        frame = _coarse_means(frame, list(made), study.unit, heads, rules)
+        made = {name: _coarse_products(products, heads, shown) for name, products in made.items()}
+        heads = shown
     left = replace(source, frame=frame, heads=heads, within=Kept(made), origin=None, _read={})
     return left, {FEW: int(few.sum()), HANGS: int((hangs & ~few).sum())}, int(pooled.sum())
+
+
+def _coarse_means(frame: pd.DataFrame, names: list[str], unit: str, heads: np.ndarray, rules: Rules) -> pd.DataFrame:
+    """Means of cells to steps within which every count near theirs has a fraction: with all its digits, a mean of yes
+    and no tells the count below its line. heads: (n,) counts as they are."""
+    cell, out = frame[unit].to_numpy(), frame.copy()
+    behind = np.array([max(rules.shown(n), 1) for n in heads.tolist()])[cell]
+    for name in names:
+        values = frame[name].to_numpy(dtype=float)
+        out[name] = to_step(values, nice_step(rules.round_to / 2 * grain_of(values * heads[cell]) / behind))
+    return out
+
+
+def _coarse_products(within: np.ndarray, heads: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Cross-products (n, T, T) of as many people as are said, their mean to two digits: they are fractions too."""
+    mean = within / heads[:, None, None]
+    return np.asarray(to_step(mean, two_digits(mean)) * shown[:, None, None])
 
 
 def _hangs(outcome: Outcome, values: np.ndarray, heads: np.ndarray, within: np.ndarray, rules: Rules) -> np.ndarray:

@@ -147,7 +147,10 @@ class Guard:
     @cached_property
     def grains(self) -> dict[str, float]:
         """Outcome -> the steps in which it is written."""
-        return {o.column: grain_of(self.study.values(o)) for o in self.study.outcomes}
+        values = {o.column: self.study.values(o) for o in self.study.outcomes}
+        if self.paths.heads is not None:  # a mean of people added up is in no steps; their sum is
+            values = {name: v * self.paths.heads[:, None] for name, v in values.items()}
+        return {name: grain_of(v) for name, v in values.items()}
 
     def rounded(self, e: Evidence, v: Verdict) -> tuple[Evidence, Verdict]:
         """Evidence and the verdict on it, both made, with their numbers as coarse as the counts behind them."""

@@ -91,15 +91,19 @@ class Stakes:
         cells = self.cells.get(name)
         amount, priced = cost_of(self.costs, members, nothing if cells is None else cells, kind)
         left_out = self._left_out(members) if kind == "programme" else ()
+        named = [*members, *([PROGRAMME] if kind == "programme" else [])]
         unknown = say.NO_COST if not priced else say.NO_CELLS if amount.whole else say.COSTS_NOTHING
         stake = Stake(whole=amount.whole, left_out=left_out, unpriced=unknown)
+        if odd := self.costs.unlike(named):
+            unknown = say.COSTS_UNLIKE.format(costs=odd)
+            return replace(stake, unpriced=unknown, conflict=self._conflict(named) or unknown if self.worth else "")
         if cells is None or not priced or not amount.compared > 0:
             return stake
         per_cent = self.outcome.kind == "log"
         return replace(
             stake, people_periods=float(cells.sum()), cost=amount.compared, worth=self.worth,
             unpriced="" if self.worth else say.IN_PER_CENT if per_cent else say.NO_WORTH,
-            conflict=self._conflict([*members, *([PROGRAMME] if kind == "programme" else [])]) if self.worth else "",
+            conflict=self._conflict(named) if self.worth else "",
         )  # fmt: skip
 
     def _left_out(self, members: Sequence[str]) -> tuple[str, ...]:

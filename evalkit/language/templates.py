@@ -220,6 +220,7 @@ PRICED_ELSEWHERE = "its cost is set against {outcome} alone"
 NO_COST = "its cost is not given"
 NO_CELLS = "what it cost where it was compared is not known"
 COSTS_NOTHING = "its cost is given as nothing"
+COSTS_UNLIKE = "its costs are in {costs}, which are not added up"
 IN_PER_CENT = "its effect is in per cent, which cannot be counted"
 THRESHOLDS = {
     "updown": "Worth extending from {up} {one}; not worth its cost below {down}; in between, test.",

@@ -127,7 +127,7 @@ class Card(Part):
                 advice = "Take the tombstone away where it is to be shown again."
                 raise EvalkitError(str(Problem(f"The card {self.name!r} was withdrawn", withdrawn, advice)))
         if place.exists():
-            before = Card.model_validate_json(place.read_text(encoding="utf-8"))
+            before = earlier_card(place, self.file)
             if before.key == self.key:
                 return place
             self.check_follows(before)
@@ -187,6 +187,16 @@ class Card(Part):
     __repr__ = __str__
 
 
+def earlier_card(found: Path | str, name: str) -> Card:
+    """The card that lies where another is to be written, from its file or its text. Raises `EvalkitError` where it is
+    none of this version: nothing is written over what cannot be read."""
+    try:
+        return Card.model_validate_json(found if isinstance(found, str) else found.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # which pydantic's and Unicode's errors are too
+        what = "What lies where the card is to be written is no card of this version"
+        raise EvalkitError(str(Problem(what, name, "Move it away, or write the card into another folder."))) from None
+
+
 def _pruned(value: Any) -> Any:
     """Without words, lists and tables that are empty inside another."""
     if isinstance(value, dict):
@@ -226,6 +236,8 @@ def _problems(card: Card) -> Iterator[str]:
         first, last = card.population.dates
         if not (_DATE.fullmatch(first) and _DATE.fullmatch(last)) or first[: len(last)] > last[: len(first)]:
             yield f"population.dates {first!r} to {last!r} are not two dates in order (YYYY, YYYY-MM or YYYY-MM-DD)"
+    if not _DATE.fullmatch(card.provenance.made):
+        yield f"provenance.made {card.provenance.made!r} is no date"
     if unprintable(card.study) or any(s in card.study for s in "/\\"):
         yield f"study {card.study!r} cannot name a file: leave out slashes and signs that do not print"
 

@@ -8,6 +8,7 @@ component: a person says which component it belongs to. Only what its status cal
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ import pandas as pd
 from evalkit.errors import EvalkitError, OptionError, Problem, raise_problems, suggest
 
 PUBLIC = "PUBLIC"
-_CERTAINTY = {4: "year", 7: "month", 10: "day"}
+_DATES = {"year": r"\d{4}", "month": r"\d{4}-\d{2}", "day": r"\d{4}-\d{2}-\d{2}"}
+_FREQUENCY = {"year": "Y", "month": "M", "day": "D"}
+_AMOUNT = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?|\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 _DATED = ("start", "end")
 COMPONENTS = ("provision", "component", "organisation", "intervention", "changed", "why_changed")
 ADOPTION = ("component", "level_id", "start", "end", "certainty", "planned_start", "source", "change_note")
@@ -75,11 +78,11 @@ def read_indigo(path: str | Path, components: Mapping[str, str] | None = None) -
     named = _named(rows["service_provisions"], components or {})
     problems: list[Problem] = []
     places = _places(rows["delivery_locations"])
-    purpose = said.get("purpose_and_classifications") or {}
+    purpose = ("purpose_and_classifications",)
     metrics = {str(m.get("id")): _value(m, "definition") or str(m.get("id")) for m in rows["outcome_metrics"]}
     made = Indigo(
-        ident, str(_value(said, "name") or file.stem), str(said.get("status") or PUBLIC),
-        ". ".join(str(v) for k in ("policy_sector", "intervention") if (v := _value(purpose, k))),
+        ident, str(_value(said, "name") or file.stem), _status(said),
+        ". ".join(str(v) for k in ("policy_sector", "intervention") if (v := _value(said, *purpose, k))),
         _frame(_components(rows["service_provisions"], named), COMPONENTS),
         _frame(_adoption(rows["service_provisions"], named, places, problems), ADOPTION),
         _frame(_prices(rows["outcome_pricings"], metrics, problems), RATE_CARD),
@@ -102,14 +105,14 @@ def _opened(file: Path) -> tuple[str, Mapping[str, Any]]:
     advice = "Give the JSON of one INDIGO project."
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EvalkitError(str(Problem(f"It cannot be read as JSON ({error})", file.name, advice))) from None
     outer = said if isinstance(said, dict) else {}
     inner = next((outer[k] for k in ("data", "project") if isinstance(outer.get(k), dict)), outer)
     inner = inner.get("data", inner) if isinstance(inner.get("data"), dict) else inner
     if not isinstance(said, dict) or not {"name", "service_provisions", "outcome_metrics", "status"} & set(inner):
         raise EvalkitError(str(Problem("It is no INDIGO project", file.name, advice)))
-    status = str(inner.get("status") or PUBLIC).upper()
+    status = _status(inner)
     if status != PUBLIC:
         advice = "Delete copies of it, and withdraw cards made from it."
         raise EvalkitError(str(Problem(f"The project is {status.lower()}, not public", file.name, advice)))
@@ -118,7 +121,8 @@ def _opened(file: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _public(said: Mapping[str, Any], block: str, withheld: dict[str, int]) -> Iterator[Mapping[str, Any]]:
-    for row in said.get(block) or []:
+    rows = said.get(block)
+    for row in rows if isinstance(rows, list) else []:
         if not isinstance(row, dict):
             continue
         if _is_public(row):
@@ -128,19 +132,25 @@ def _public(said: Mapping[str, Any], block: str, withheld: dict[str, int]) -> It
 
 
 def _is_public(found: Mapping[str, Any]) -> bool:
-    """Whether a status, wrapped or not, lets something be shown; without one it is."""
+    """Whether its status lets something be shown."""
+    return _status(found) == PUBLIC
+
+
+def _status(found: Mapping[str, Any]) -> str:
+    """What a status says, wrapped or not; public where there is none."""
     status = found.get("status")
-    status = status.get("value") if isinstance(status, dict) else status
-    return str(status or PUBLIC).upper() == PUBLIC
+    return str((status.get("value") if isinstance(status, dict) else status) or PUBLIC).upper()
 
 
 def _value(row: Mapping[str, Any], *keys: str) -> Any:
-    """What stands under keys, out of its wrapping; None where it is missing or not public."""
+    """What stands under keys, out of its wrapping; None where it, or what holds it, is missing or not public."""
     found: Any = row
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, dict) and not _is_public(found):
+            return None
     if isinstance(found, dict):
-        found = found.get("value") if _is_public(found) else None
+        found = found.get("value")
     return None if found in ("", None) else found
 
 
@@ -195,23 +205,20 @@ def _date(value: Any, where: str, problems: list[Problem]) -> tuple[str, str] | 
     if value is None:
         return None
     text = str(value).strip()
-    certainty = _CERTAINTY.get(len(text))
+    certainty = next((c for c, form in _DATES.items() if re.fullmatch(form, text, re.ASCII)), "")
     try:
-        pd.Period(text, freq={"year": "Y", "month": "M", "day": "D"}[str(certainty)])
+        pd.Period(text, freq=_FREQUENCY[certainty])
     except (KeyError, ValueError):
         problems.append(Problem(f"{text!r} is no date", where, "Write YYYY, YYYY-MM or YYYY-MM-DD."))
         return None
-    assert certainty is not None
     return (f"{text}-07" if certainty == "year" else text), certainty
 
 
 def _amount(value: Any, where: str, problems: list[Problem]) -> float | None:
     if value is None:
         return None
-    try:
-        number = float(str(value).replace(",", ""))
-    except ValueError:
-        number = float("nan")
+    text = str(value).strip()
+    number = float(text.replace(",", "")) if _AMOUNT.fullmatch(text) else float("nan")
     if not 0 <= number < float("inf"):
         problems.append(Problem(f"{value!r} is no amount", where, "Write a number, 0 or more."))
         return None

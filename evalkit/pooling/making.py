@@ -24,18 +24,18 @@ from evalkit.evaluation.results import Evaluation, safe
 from evalkit.inference import Estimate, stack
 from evalkit.inference.replicates import NO_REFIT
 from evalkit.pooling.card import TIDIER, Card
-from evalkit.pooling.parts import MIN_CLUSTERS, CardOutcome, Row
+from evalkit.pooling.parts import MIN_CLUSTERS, Row
 from evalkit.pooling.reading import problems_of
 from evalkit.show.words import noun_from_column
 from evalkit.study import Component, Outcome, Study
-from evalkit.study.money import PROGRAMME
+from evalkit.study.money import PROGRAMME, letters_of
 from evalkit.verdicts.rules import weaknesses
 
 DIGITS = 3
 FEW_CLUSTERS = f"fewer than {MIN_CLUSTERS} places with it or beside it, so that the number would be theirs"
 WITHHELD = "withheld by the rules of disclosure of the study"
 _BANDS = (50, 100, 200, 300, 400, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-_LONGEST = 160
+_LONGEST, _LONGEST_ID = 160, 100
 _MOST_DF = 9999.0
 
 
@@ -68,11 +68,14 @@ def card(
         raise EvalkitError(f"card needs an Evaluation; it got {type(evaluation).__name__}.")
     evaluation.check_whole("card")
     about = _About(evaluation, evaluation.study.outcome(outcome))
+    for name, value in (("population", population), ("terms", terms)):
+        if not (value is None or isinstance(value, Mapping) or (name == "population" and isinstance(value, str))):
+            raise OptionError(str(Problem(f"{name}={value!r} is no table", "card", "Give names and what they are.")))
     named = _terms(evaluation.study, terms or {})
     given = {"description": population} if isinstance(population, str) else dict(population or {})
     rows, vcov = about.rows
     said: dict[str, Any] = {
-        "study": study or "-".join(re.findall(r"[a-z0-9]+", evaluation.study.title.lower())) or "study",
+        "study": study or _named(evaluation.study.title),
         "supersedes": supersedes.key if isinstance(supersedes, Card) else supersedes,
         "data_fingerprint": _fingerprint(evaluation.study),
         "outcome": about.outcome_fields(outcome_id, measured),
@@ -222,13 +225,11 @@ class _About:
         share = {c: float(np.average(on[:, :, paths.index(c)], weights=weight)) for c in others}
         return {c: round(round(s * 20) / 20, 2) for c, s in share.items()}
 
-    def outcome_fields(self, named: str | None, measured: str) -> CardOutcome:
+    def outcome_fields(self, named: str | None, measured: str) -> dict[str, object]:
         o = self.of
         kind = "score" if o.said == "time_to_event" else o.said  # a mean of times, in its own unit
-        return CardOutcome(
-            id=named or o.column, label=o.label, kind=kind, unit=o.unit, better=o.better, matters=o.matters,
-            measured=measured,
-        )  # fmt: skip
+        return {"id": named or o.column, "label": _short(o.label), "kind": kind, "unit": o.unit, "better": o.better,
+                "matters": o.matters, "measured": measured}  # fmt: skip
 
     @property
     def estimand(self) -> dict[str, object]:
@@ -251,7 +252,7 @@ class _About:
         else:
             band = _band(units)
         clusters = len(study.paths.levels[study.paths.cluster].names)
-        return {"description": study.title or study.question or "Not described", "dates": _dates(study),
+        return {"description": _short(study.title or study.question or "Not described"), "dates": _dates(study),
                 "people": band, "baseline": self._before(on, had), "clusters": clusters}  # fmt: skip
 
     def _before(self, on: np.ndarray, had: np.ndarray) -> float | None:
@@ -302,7 +303,8 @@ def digits(value: float, count: int = DIGITS) -> float:
 
 
 def _sizes(study: Study) -> np.ndarray:
-    return np.bincount(study.paths.path, minlength=len(study.paths.state)).astype(float)
+    """(P,) people on each path."""
+    return np.bincount(study.paths.path, weights=study.paths.counted, minlength=study.paths.n_paths)
 
 
 def _last_event(rows: Estimate | None) -> float | None:
@@ -328,6 +330,16 @@ def _unnamed(reason: str) -> str:
     return f"{NO_REFIT} one of the clusters nothing is left to compare" if reason.startswith(NO_REFIT) else reason
 
 
+def _named(title: str) -> str:
+    """A study's id across places, from its title: words that are left whole, of 100 signs at most."""
+    words, out = re.findall(r"[a-z0-9]+", title.lower()), ""
+    for word in words:
+        if len(out) + len(word) >= _LONGEST_ID:
+            break
+        out += f"-{word}" if out else word
+    return out or "study"
+
+
 def _short(words: str) -> str:
     return words if len(words) <= _LONGEST else words[: _LONGEST - 1].rsplit(" ", 1)[0] + "…"
 
@@ -336,9 +348,12 @@ def _component(c: Component, study: Study, term: str | None) -> dict[str, Any]:
     tidier = {"what": c.description, **c.card}
     kept = {item: _short(words) for item, words in tidier.items() if item in TIDIER and words.strip()}
     year = (study.settings or {}).get("price_year")
-    cost = None if c.unit_cost is None else {"amount": float(c.unit_cost), "price_year": year}
-    return {"term": term, "label": c.label, "assigned_at": noun_from_column(str(study.paths.assigned_at[c.name])),
-            "tidier": kept, "unit_cost": cost}  # fmt: skip
+    currency = letters_of(study.currency)
+    cost = None
+    if c.unit_cost is not None and currency:
+        cost = {"amount": float(c.unit_cost), "currency": currency, "price_year": year}
+    level = noun_from_column(str(study.paths.assigned_at[c.name]))
+    return {"term": term, "label": _short(c.label), "assigned_at": level, "tidier": kept, "unit_cost": cost}
 
 
 def _terms(study: Study, terms: Mapping[str, str]) -> Mapping[str, str]:
@@ -376,7 +391,8 @@ def _dates(study: Study) -> tuple[str, str] | None:
 
 
 def _hash_of_file(study: Study) -> str | None:
-    if not study.inputs:
+    """A hash of the study file; None where there is none, or none any more."""
+    if not study.inputs or not study.inputs[0].is_file():
         return None
     return "sha256:" + hashlib.sha256(study.inputs[0].read_bytes()).hexdigest()[:16]
 

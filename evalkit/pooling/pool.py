@@ -84,15 +84,27 @@ def pool(
     check_level(level)
     if isinstance(cards, (str, Path)):
         cards = Cards.load(cards)
+    if not isinstance(cards, Iterable):
+        raise OptionError(f"cards={cards!r} are no cards. Give ek.Cards, a folder of them, or a list of cards.")
     served = cards if isinstance(cards, Cards) else Cards.of(cards)
     if not len(served):
         raise EvalkitError("There is no card to pool.")
     named = _one_outcome(served, outcome)
-    pairs = tuple((str(a), str(b)) for a, b in interactions)
+    pairs = _pairs(interactions)
     step(f"{count_words(len(served), 'card')} pooled")
     gathered = gather(served.cards, Question(named, whom, use, pairs, convert))
     fitted = fit(gathered.blocks, method) if gathered.blocks else None
     return Pool(served, gathered, fitted, inference, level)
+
+
+def _pairs(interactions: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Pairs of components, each asked for once. Raises `OptionError` for anything else."""
+    given = [tuple(p) if isinstance(p, (tuple, list)) else p for p in interactions]
+    if isinstance(interactions, str) or not all(isinstance(p, tuple) and len(set(p)) == len(p) == 2 for p in given):
+        raise OptionError(f"interactions={interactions!r} are no pairs of components. Write [('nurse', 'policy')].")
+    if len({frozenset(p) for p in given}) < len(given):
+        raise OptionError(f"interactions={interactions!r} ask for a pair twice.")
+    return tuple((str(a), str(b)) for a, b in given)
 
 
 def _one_outcome(cards: Cards, outcome: str | None) -> str:

@@ -164,8 +164,9 @@ class Pooled:
         too. No number where a component is not identified or stands in fewer than three places, with the reason.
         Raises `OptionError` for a component that no card has.
         """
-        given = dict(mix) if isinstance(mix, Mapping) else dict.fromkeys(mix, 1.0)
-        if not given or not all(is_number(w) for w in given.values()):
+        listed = [mix] if isinstance(mix, str) else mix
+        given = dict(mix) if isinstance(mix, Mapping) else dict.fromkeys(listed, 1.0) if _is_list(listed) else {}
+        if not any(given.values()) or not all(isinstance(n, str) and is_number(w) for n, w in given.items()):
             raise OptionError(f"mix={mix!r} is not a mix. Give components by name, such as {{'nurse': 1}}.")
         weights = np.zeros(len(self.gathered.columns))
         for name, dose in given.items():
@@ -186,6 +187,10 @@ class Pooled:
             return Prediction(given, new_place, float(spread.estimate[0]), float(low[0]), float(high[0]),
                               float(spread.df[0]), places)  # fmt: skip
         return Prediction(made.mix, new_place, places=places, reason=reason)
+
+
+def _is_list(names: object) -> bool:
+    return isinstance(names, (list, tuple, set, frozenset))
 
 
 def _distinct(places: np.ndarray, holds: np.ndarray) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +17,7 @@ from evalkit.show.words import sentence_case
 
 WITHDRAWN = "evalkit/withdrawn-card"
 _MINOR = int(VERSION.partition(".")[2])
+_MINOR_VERSION = re.compile("[0-9]{1,9}")
 
 
 class Refused(Exception):
@@ -25,6 +28,15 @@ class Refused(Exception):
         self.problems = problems
 
 
+def text_of(file: Path) -> str:
+    """What a file of a card holds; raises `Refused` where it cannot be opened."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        what = f"It cannot be opened ({error.strerror})"
+        raise Refused([Problem(what, file.name, "Take it out of the folder, or mend it.")]) from None
+
+
 def read_card(text: str, name: str) -> tuple[Card | Withdrawal, tuple[str, ...]]:
     """The card or withdrawal that a text holds, and the fields that a later minor version has and we do not know.
 
@@ -32,14 +44,14 @@ def read_card(text: str, name: str) -> tuple[Card | Withdrawal, tuple[str, ...]]
     """
     try:
         said = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused([Problem(f"It is not JSON ({error})", name, "Write it again with evalkit card.")]) from None
     if not isinstance(said, dict) or said.get("schema") not in (SCHEMA, WITHDRAWN):
         found = said.get("schema") if isinstance(said, dict) else type(said).__name__
         advice = f'A card says "schema": "{SCHEMA}".'
         raise Refused([Problem(f"It is no evidence card (schema {found!r})", name, advice)])
     major, _, minor = str(said.get("version")).partition(".")
-    if major != VERSION.partition(".")[0] or not minor.isdigit():
+    if major != VERSION.partition(".")[0] or not _MINOR_VERSION.fullmatch(minor):
         advice = f"This evalkit reads versions {VERSION.partition('.')[0]}.x: make the card again, or update evalkit."
         raise Refused([Problem(f"It has version {said.get('version')!r}", name, advice)])
     model = Card if said["schema"] == SCHEMA else Withdrawal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import combinations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
-from evalkit.errors import EvalkitError, Problem, check_choice, raise_problems
+from evalkit.errors import EvalkitError, OptionError, Problem, check_choice, raise_problems
 from evalkit.folders import put
-from evalkit.pooling.card import Card
+from evalkit.pooling.card import Card, earlier_card
 from evalkit.pooling.parts import Withdrawal
-from evalkit.pooling.reading import Refused, read_card
+from evalkit.pooling.reading import Refused, read_card, text_of
 from evalkit.show.tables import Table, make_table
 from evalkit.show.words import count_words, file_name
 
@@ -30,6 +30,7 @@ _ALREADY = "Keep one of the two; a newer version says which one it supersedes."
 _OVERLAP = "Keep one of the two, or say that they hold different people: apart=[({a!r}, {b!r})]."
 Pair = tuple[str, str]
 Named = tuple[str, Card]
+Gone = tuple[str, Withdrawal]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +55,13 @@ class Cards:
         """
         check_choice("on_refused", on_refused, get_args(OnRefused))
         place = Path(path)
-        texts = _from_database(place) if place.suffix in DATABASES else _from_folder(place)
         found: list[Named] = []
-        gone: list[Withdrawal] = []
+        gone: list[Gone] = []
         problems: list[tuple[str, str, str, Problem]] = []
         later = []
-        for name, text in texts:
+        for name, given in _texts(place):
             try:
-                made, apart_fields = read_card(text, name)
+                made, apart_fields = read_card(given if isinstance(given, str) else text_of(given), name)
             except Refused as error:
                 problems += [("", "", name, p) for p in error.problems]
                 continue
@@ -69,13 +69,17 @@ class Cards:
             if isinstance(made, Card):
                 found.append((name, made))
             else:
-                gone.append(made)
+                gone.append((name, made))
         return _served(found, gone, problems, on_refused, apart, tuple(later), place)
 
     @classmethod
     def of(cls, cards: Iterable[Card], *, on_refused: OnRefused = "raise", apart: Sequence[Pair] = ()) -> Cards:
         """Cards in memory, held to the same rules."""
-        named = [(f"card {i} ({c.name})", c) for i, c in enumerate(cards, 1)]
+        given = list(cards)
+        if odd := [c for c in given if not isinstance(c, Card)]:
+            advice = "Give cards, or load a folder of them with ek.Cards.load."
+            raise OptionError(str(Problem(f"{odd[0]!r} is no card", "cards", advice)))
+        named = [(f"card {i} ({c.name})", c) for i, c in enumerate(given, 1)]
         return _served(named, [], [], on_refused, apart, (), None)
 
     def __len__(self) -> int:
@@ -95,7 +99,7 @@ class Cards:
         with _database(place) as base:
             for card in self.cards:
                 for (text,) in base.execute("select card from cards where file = ?", [card.file]).fetchall():
-                    before = Card.model_validate_json(text)
+                    before = earlier_card(text, card.file)
                     if before.key != card.key:
                         card.check_follows(before)
                 base.execute("delete from cards where file = ?", [card.file])
@@ -113,14 +117,15 @@ class Cards:
         tombstone = Withdrawal(study=study, outcome=outcome, reason=reason, made=date.today().isoformat())
         text = json.dumps(tombstone.model_dump(mode="json", by_alias=True, exclude_none=True))
         name = ".".join([file_name(study), *([file_name(outcome)] if outcome else []), "withdrawn.json"])
+        files = [] if self.place is None else _files_of(self.place, study, outcome)
         if self.place is not None and self.place.suffix in DATABASES:
             with _database(self.place) as base:
-                base.executemany("delete from cards where file = ?", [[c.file] for c in mine])
+                base.executemany("delete from cards where file = ?", [[f] for f in [*files, name]])
                 base.execute("insert into cards values (?, ?)", [name, text])
         elif self.place is not None:
             put(self.place / name, text.encode())
-            for card in mine:
-                (self.place / card.file).unlink(missing_ok=True)
+            for file in files:
+                (self.place / file).unlink(missing_ok=True)
         kept = tuple(c for c in self.cards if c not in mine)
         rows = [(c.study, c.outcome.id, c.file, _withdrawn(tombstone)) for c in mine]
         return Cards(kept, pd.concat([self.left_out, _left(rows)], ignore_index=True), self.later, self.place)
@@ -152,11 +157,34 @@ class Cards:
         return self.table().to_text(110)
 
 
-def _from_folder(place: Path) -> Iterator[Pair]:
+def _texts(place: Path) -> Iterable[tuple[str, str | Path]]:
+    """Name of each card that is kept, and its text or the file that holds it."""
+    return _from_database(place) if place.suffix in DATABASES else _from_folder(place)
+
+
+def _files_of(place: Path, study: str, outcome: str | None) -> list[str]:
+    """Names under which a study's cards are kept, whatever they are called, and those of every version before them."""
+    kept: list[Named] = []
+    for name, given in _texts(place):
+        try:
+            made, _ = read_card(given if isinstance(given, str) else text_of(given), name)
+        except Refused:
+            continue
+        kept += [(name, made)] if isinstance(made, Card) else []
+    found: dict[str, Card] = {}
+    more = {n: c for n, c in kept if c.study == study and outcome in (None, c.outcome.id)}
+    while more:
+        found |= more
+        before = {c.supersedes for c in more.values()}
+        more = {n: c for n, c in kept if c.key in before and n not in found}
+    return list(found)
+
+
+def _from_folder(place: Path) -> Iterator[tuple[str, Path]]:
     if not place.is_dir():
         raise EvalkitError(f"There is no folder of cards {str(place)!r}. `evalkit card STUDY --out FOLDER` writes one.")
     for file in sorted(place.glob("*.json")):
-        yield file.name, file.read_text(encoding="utf-8", errors="replace")
+        yield file.name, file
 
 
 def _from_database(place: Path) -> list[Pair]:
@@ -181,19 +209,21 @@ def _database(place: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _served(
-    found: list[Named], gone: list[Withdrawal], problems: list[tuple[str, str, str, Problem]], on_refused: OnRefused,
+    found: list[Named], gone: list[Gone], problems: list[tuple[str, str, str, Problem]], on_refused: OnRefused,
     apart: Sequence[Pair], later: tuple[Pair, ...], place: Path | None,
 ) -> Cards:  # fmt: skip
     """Newest versions of what is neither withdrawn nor refused."""
     left: list[tuple[str, str, str, str]] = []
     kept: list[Named] = []
     for name, card in found:
-        stone = next((w for w in gone if w.study == card.study and w.outcome in (None, card.outcome.id)), None)
+        stone = next((w for _, w in gone if w.study == card.study and w.outcome in (None, card.outcome.id)), None)
         if stone is None:
             kept.append((name, card))
         else:
             left.append((card.study, card.outcome.id, name, _withdrawn(stone)))
-    newest, versions = _newest(kept, left)
+    met = {study for study, *_ in left}
+    left += [(w.study, w.outcome or "", name, _withdrawn(w)) for name, w in gone if w.study not in met]
+    newest, versions = _newest(kept, {c.supersedes: c for _, c in found if c.supersedes}, left)
     problems = problems + versions + _overlaps(newest, {frozenset(p) for p in apart})
     if on_refused == "raise":
         raise_problems((p for *_, p in problems), EvalkitError)
@@ -203,20 +233,28 @@ def _served(
 
 
 def _newest(
-    named: list[Named], left: list[tuple[str, str, str, str]]
+    named: list[Named], newer: Mapping[str, Card], left: list[tuple[str, str, str, str]]
 ) -> tuple[list[Named], list[tuple[str, str, str, Problem]]]:
-    """Of each study and outcome the version that no other supersedes; a problem for each further one."""
+    """Of each study and outcome the version that no other supersedes; a problem for each further one.
+
+    newer: key of a version -> the card that supersedes it, by whatever name: a study may have been renamed.
+    """
     by_key: dict[Pair, list[Named]] = defaultdict(list)
     for name, card in named:
         by_key[(card.study, card.outcome.id)].append((name, card))
     out, problems = [], []
     for (study, outcome), versions in by_key.items():
-        if len(versions) == 1:
+        if len(versions) == 1 and not newer:
             out.append(versions[0])
             continue
-        old = {c.supersedes for _, c in versions}
-        heads = [(n, c) for n, c in versions if c.key not in old]
-        left += [(study, outcome, n, "superseded by a newer version") for n, c in versions if c.key in old]
+        heads = []
+        for n, c in versions:
+            by = newer.get(c.key)
+            if by is None:
+                heads.append((n, c))
+            else:
+                other = "" if (by.study, by.outcome.id) == (study, outcome) else f", {by.name}"
+                left.append((study, outcome, n, f"superseded by a newer version{other}"))
         out += heads[:1]
         for name, card in heads[1:]:
             same = "The same card is there twice" if card.key == heads[0][1].key else "There are two cards of one study"

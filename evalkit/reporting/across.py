@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError
+from evalkit.errors import EvalkitError, OptionError
 from evalkit.evaluation.evidence import write_frames
 from evalkit.figures import Picture, describe
 from evalkit.folders import replaced
@@ -66,6 +66,10 @@ def portfolio(pooled: Pool, folder: str | Path, *, register: Sequence[Indigo] = 
     if not isinstance(pooled, Pool):
         raise OptionError(f"portfolio needs a pool, from ek.pool; it got {type(pooled).__name__}.")
     place = Path(folder).resolve()
+    if pooled.cards.place is not None and pooled.cards.place.resolve() == place:
+        raise EvalkitError(
+            f"{str(folder)!r} is the folder of the cards, where each file is a card. Name another folder."
+        )
     heading = title or f"What worked where: {pooled.outcome.label}"
     page = Template((PAGE / "across.html").read_text(encoding="utf-8")).substitute(
         title=escaped(heading),

@@ -107,11 +107,11 @@ def replay(file: str | Path) -> pd.DataFrame:
         chosen = drawn(said["seed"], said["hash"], len(candidates))
         rows, given = said["rows"], said["given"]
         said.setdefault("components", list(dict.fromkeys(k for r in rows for k in r)))  # of an older certificate
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ZeroDivisionError) as error:
+        made = [{"place": p, **rows[r]} for p, r in zip(places, candidates[chosen], strict=True)]
+    except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError, RecursionError) as error:
         raise EvalkitError(f"{str(file)!r} is no certificate of an allocation: {error}.") from None
     if candidates_hash(places, candidates) != said["hash"]:
         raise EvalkitError(f"{str(file)!r}: the allocations are not those of the hash. Somebody changed the file.")
-    made = [{"place": p, **rows[r]} for p, r in zip(places, candidates[chosen], strict=True)]
     if chosen != said["drawn"] or made != given:
         raise EvalkitError(f"{str(file)!r}: the seed draws another allocation than is written. Somebody changed it.")
     found = pd.DataFrame(made, index=places, columns=["place", *said["components"]]).astype(object)

@@ -77,7 +77,7 @@ def _tables(file: Path) -> Mapping[str, dict]:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise StudyError(f"{str(file)!r} cannot be read: {error.strerror or error}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{str(file)!r} is not TOML that can be read: {error}.") from None
 
 

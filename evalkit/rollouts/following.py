@@ -82,11 +82,12 @@ def _places(paths: Paths) -> pd.DataFrame:
     """place, people in a period, and the share of them whom each component reaches; all where it reaches nobody."""
     level = paths.levels[paths.cluster]
     seen = np.ones((paths.n_units, paths.n_periods)) if paths.seen is None else paths.seen
-    count = np.bincount(level.codes, weights=seen.mean(axis=1), minlength=len(level.names))
+    here = paths.people
+    count = np.bincount(level.codes, weights=here * seen.mean(axis=1), minlength=len(level.names))
     table = pd.DataFrame({"place": [str(n) for n in level.names], "people": np.maximum(np.round(count), 1.0)})
-    units = np.bincount(level.codes, minlength=len(level.names))
+    units = np.bincount(level.codes, weights=here, minlength=len(level.names))
     for k, name in enumerate(paths.components):
-        reached = np.bincount(level.codes, weights=paths.reach[paths.path, k], minlength=len(units)) / units
+        reached = np.bincount(level.codes, weights=here * paths.reach[paths.path, k], minlength=len(units)) / units
         table[f"reach of {name}"] = np.where(reached > 0, reached, 1.0)
     return table
 

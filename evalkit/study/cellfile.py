@@ -80,7 +80,7 @@ def cells_in(source: object, cells: Cells) -> CellSource | None:
         return None
     try:
         return _read(table, json.loads(about), source.where, cells)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, RecursionError) as error:
         raise StudyError(f"{source.where}: {file.name} does not hold the cells that it says ({error!r}).") from None
 
 
@@ -98,11 +98,18 @@ def unpacked(file: Path) -> Iterator[Path]:
         kept = said_of(file).get("study")
     except file_errors() as error:
         raise StudyError(f"{file.name} cannot be read ({error}).") from None
-    if not isinstance(kept, Mapping):
+    except (ValueError, TypeError, RecursionError):  # what it says is no JSON, or no table of names
+        kept = None
+    named = kept if isinstance(kept, Mapping) else {}
+    try:
+        files = {Path(name).name: b64decode(content) for name, content in named.items()}
+    except (ValueError, TypeError):
+        files = {}
+    if not files:
         raise StudyError(f"{file.name} is no file of cells with a study in it. Give a study file (TOML).")
     with tempfile.TemporaryDirectory(prefix="evalkit-cells-") as folder:
-        for name, content in kept.items():
-            (Path(folder) / Path(name).name).write_bytes(b64decode(content))
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
         yield Path(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 from collections.abc import Collection, Iterator
@@ -38,7 +39,7 @@ def form_of_csv(file: Path, reading: Reading, where: str) -> Form:
     Raises `StudyError` for text of another encoding, a NUL, a quotation mark without its partner, two signs that could
     both stand between columns, rows that are longer or shorter than the header, and values without a heading.
     """
-    encoding = reading.encoding or _encoding(file)
+    encoding = _encoding(file) if _is_utf8(reading.encoding) else str(reading.encoding)
     try:
         delimiter = reading.delimiter or _delimiter(file, encoding, where)
         with _open_text(file, encoding) as text:
@@ -90,6 +91,11 @@ def _encoding(file: Path) -> str:
         except (OSError, EOFError):
             return "utf-8-sig"  # what is wrong with it is said when it is read
     return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _is_utf8(named: str | None) -> bool:
+    """Whether text is UTF-8 as far as is said; it may begin with a mark, then."""
+    return named is None or codecs.lookup(named).name in ("utf-8", "utf-8-sig")
 
 
 def _open_text(file: Path, encoding: str) -> TextIO:

@@ -99,16 +99,28 @@ def money_of(given: Money | Mapping[str, Table] | None, problems: list[Problem])
 
 def currency_of(settings: Mapping[str, object], money: Money | None) -> str:
     """What stands before an amount: the sign of the currency that [evaluate] names, else of the one that every table of
-    money with a column `currency` names, its letters and a space where it has no sign, '£' where nothing is said."""
+    money with a column `currency` names, or where they differ of the costs', its letters and a space where it has no
+    sign, '£' where nothing is said."""
     tables = {} if money is None else money.given()
-    named = {str(c) for t in tables.values() if "currency" in t for c in t["currency"].dropna().unique()}
-    code = str(settings.get("currency") or (named.pop() if len(named) == 1 else "GBP"))
-    return sign_of(code)
+    named = {n: {sign_of(str(c)) for c in t["currency"].dropna()} for n, t in tables.items() if "currency" in t}
+    if settings.get("currency"):
+        return sign_of(str(settings["currency"]))
+    found = next(
+        (s for s in (set().union(*named.values()), named.get("costs", set())) if len(s) == 1), {sign_of("GBP")}
+    )
+    return found.pop()
 
 
 def sign_of(code: str) -> str:
     """What stands before an amount in a currency: its sign, or its letters and a space where it has none."""
+    code = code.strip().upper()
     return _SIGNS.get(code, code if len(code) == 1 else f"{code} ")
+
+
+def letters_of(sign: str) -> str:
+    """The three letters of a currency by what stands before an amount; '' for a sign that has none here."""
+    letters = next((code for code, its in _SIGNS.items() if its == sign), sign.strip())
+    return letters if len(letters) == 3 else ""
 
 
 def money_problems(money: Money | None, known: Known) -> list[Problem]:

@@ -242,7 +242,7 @@ def _is_encoding(name: str) -> bool:
     import codecs
 
     try:
-        codecs.lookup(name)
-    except LookupError:
+        "".encode(codecs.lookup(name).name)
+    except (LookupError, ValueError):  # codecs between bytes, and names that are none
         return False
     return True

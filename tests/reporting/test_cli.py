@@ -223,3 +223,19 @@ def test_a_kernel_that_is_killed_is_said_in_words(tmp_path: Path) -> None:
     made = make_notebook("x.toml", level=0.95, seed=0, title="x", source=source)
     with pytest.raises(evalkit.EvalkitError, match="was ended from outside, or could not start: .* too little memory"):
         run_notebook(made, tmp_path)
+
+
+def test_a_warning_is_said_in_words(tmp_path: Path) -> None:
+    """Without the line of code that gave it, and without what a label would do to the terminal."""
+    rows = [(p, m, int(p < 3 and m > 2), p + m) for p in range(6) for m in (1, 2, 3, 4, 9)]
+    pd.DataFrame(rows, columns=["place", "month", "a", "y"]).to_csv(tmp_path / "panel.csv", index=False)
+    (tmp_path / "study.toml").write_text(
+        '[study]\ntitle = "Gaps"\npanel = "panel.csv"\nunit = "place"\nperiod = "month"\n'
+        '[outcomes.y]\nkind = "score"\n[components.a]\nexposure = "a"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from evalkit.cli import main; main()", "audit", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "evalkit, note: " in done.stderr
+    assert ".py" not in done.stderr and "Warning" not in done.stderr

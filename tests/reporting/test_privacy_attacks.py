@@ -124,6 +124,19 @@ def test_no_count_is_found_from_fractions_where_counts_are_rounded(raw: ek.Evalu
     assert values and (47, 54) not in by_fractions(values, (near(47, rules), near(54, rules)))
 
 
+@pytest.mark.parametrize("name", ["nhs", "custom"])
+def test_people_added_up_are_no_finer_than_their_rows(name: str) -> None:
+    """A mean of a cell is in no steps, whatever its people answer: the steps are those of their sum."""
+    held = [
+        people_study().replace(hold=hold, components=[ek.Component("advice", exposure="advice")])
+        for hold in ("rows", "cells")
+    ]
+    assert held[1].paths.n_units < held[0].paths.n_units
+    rows, cells = (published(ek.evaluate(s), RULES[name])["verdicts"] for s in held)
+    ends = ["estimate", "conf_low", "conf_high"]
+    assert np.isfinite(rows[ends].to_numpy(dtype=float)).all() and rows[ends].equals(cells[ends])
+
+
 def test_no_count_that_is_hidden_is_found_from_fractions(raw: ek.Evaluation) -> None:
     """Six of the 47 could not be compared after month 5: with all digits, the 41 left show in a denominator."""
     hidden, known = range(38, 47), range(54, 55)

@@ -91,6 +91,27 @@ def test_counts_are_rounded_where_the_rules_round(tmp_path: Path) -> None:
     assert set(pq.read_table(made.file).column(PEOPLE).to_numpy() % 5) == {0}
 
 
+def test_no_count_is_found_from_what_leaves_rounded(tmp_path: Path) -> None:
+    """8 of 23 is .3478260869..., of which no other count near is the denominator; what leaves fits every count near."""
+    frame = panel(gaps=False, people=828, sites=12, periods=6)
+    frame["y"] = (frame["y"] > frame["y"].median()).astype(int)
+    rows = study(frame, "rows", outcomes=[ek.Outcome("y", kind="share", matters=0.2)], settings={"disclosure": "nhs"})
+    made = compress(rows, tmp_path / "cells.parquet")
+    assert made.rounded and not made.exact
+    left = pq.read_table(made.file).to_pandas()
+    for shown, value in left[[PEOPLE, "y"]].to_numpy().tolist():
+        assert 25 <= shown < 50
+        step = 0.1  # 2.5 of so many, to the next nice step
+        assert value == pytest.approx(step * round(value / step))
+        for n in range(int(shown) - 2, int(shown) + 3):
+            assert abs(value - round(value * n) / n) <= step / 2 + 1e-12
+    products = (np.vstack(left["#within:y"].to_numpy()) / left[[PEOPLE]].to_numpy()).ravel()
+    digits = {f"{abs(v):.9e}"[3:11] for v in products[products != 0].tolist()}
+    assert digits == {"00000000"}
+    weighed = [LEAST(s, "a").average().value[0] for s in (rows, ek.Study.load(made.file))]
+    assert weighed[0] == pytest.approx(weighed[1], abs=0.15) and weighed[0] != weighed[1]
+
+
 def test_doors(tmp_path: Path) -> None:
     rows = _whole()
     file = ek.compress(rows, tmp_path / "cells.parquet").file
@@ -107,6 +128,10 @@ def test_doors(tmp_path: Path) -> None:
         known = {**table.schema.metadata, KEY: json.dumps({**about, **change}).encode()}
         pq.write_table(table.replace_schema_metadata(known), other)
         with pytest.raises(StudyError, match=words):
+            ek.Study.load(other)
+    for said in (b"[" * 100_000, b"[1]", b"{", b'{"study": [1]}', b'{"study": {"study.toml": 5}}'):
+        pq.write_table(table.replace_schema_metadata({KEY: said}), other)
+        with pytest.raises(StudyError, match="no file of cells with a study in it"):
             ek.Study.load(other)
     pd.DataFrame({"x": [1]}).to_parquet(other)
     with pytest.raises(StudyError, match="no file of cells"):

@@ -14,6 +14,7 @@ import pytest
 
 import evalkit as ek
 from evalkit.cli import main
+from evalkit.errors import OptionError
 from evalkit.study.reading import possible_formats
 
 MONTHS = [f"2022-{m:02d}" for m in range(1, 11)]
@@ -416,3 +417,17 @@ def test_ids_keep_their_noughts_in_a_table_of_starts(tmp_path: Path) -> None:
     parts = [ek.Component("tutoring", adoption=file), ek.Component("meals", adoption=file)]
     saved(frame.drop(columns=["tutoring", "meals"]), tmp_path / "a.csv")
     assert same(study(str(tmp_path / "a.csv"), components=parts), study(frame))
+
+
+@pytest.mark.parametrize("name", ["rot13", "hex", "zip", "undefined", "a\0b", "", "utf-9"])
+def test_an_encoding_that_is_none_of_text_is_named(name: str) -> None:
+    with pytest.raises(OptionError, match="encoding="):
+        ek.Reading(encoding=name)
+
+
+def test_a_mark_before_utf_8_is_no_part_of_a_heading(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "UTF8", "utf_8_sig", None):
+        (tmp_path / "panel.csv").write_bytes(b"\xef\xbb\xbf" + b"id,t,a,y\n1,1,0,2\n1,2,0,3\n2,1,0,4\n2,2,1,5\n")
+        study = ek.Study(tmp_path / "panel.csv", unit="id", period="t", outcome="y", components=["a"],
+                         reading=ek.Reading(encoding=encoding))  # fmt: skip
+        assert study.values("y").tolist() == [[2.0, 3.0], [4.0, 5.0]]

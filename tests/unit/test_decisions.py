@@ -232,6 +232,40 @@ def test_a_currency_is_the_same_by_its_letters_and_its_sign(good: ek.Evaluation)
     assert np.isfinite(row(euros)["net_benefit"])
 
 
+def test_a_worth_of_too_many_digits_is_no_worth(good: ek.Evaluation) -> None:
+    with pytest.raises(ek.EvalkitError, match="is not a choice"):
+        ek.decide(good, worth=10**400)
+
+
+def test_a_currency_may_be_written_in_small_letters(good: ek.Evaluation) -> None:
+    money = ek.Money(costs=COSTS.assign(currency="gbp "), unit_costs=WORTH.assign(currency="GBP"))
+    assert np.isfinite(row(priced(good, money=money))["net_benefit"])
+
+
+@pytest.mark.parametrize("worth", [None, WORTH])
+def test_amounts_of_two_currencies_are_not_added_up(good: ek.Evaluation, worth: pd.DataFrame | None) -> None:
+    """£20,000 and $20,000 are neither £40,000 nor any other sum that is known here: no price rests on one."""
+    two = pd.DataFrame({"component": ["a", "a"], "amount": 20_000.0, "price_year": 2018, "currency": ["GBP", "USD"]})
+    found = priced(good, money=ek.Money(costs=two, unit_costs=worth))
+    line = row(found)
+    assert "its costs are in GBP and USD" in str(line["reason"]) and np.isnan(line["break_even_worth"])
+    assert "Worth extending from" not in str(line["sentence"])
+    assert line["act"] == "hold_and_test" or worth is None
+    value = found.value
+    assert value is not None
+    told = value.table.set_index("name").loc["a"]
+    assert np.isnan(told[["cost", "cost_compared", "cost_per_outcome"]].to_numpy(dtype=float)).all()
+    assert told["words"] == "Its costs are in GBP and USD, which are not added up."
+    assert np.isnan(value.costs.set_index("component").loc["a", "amount"])
+    assert any("such amounts are not added up" in note for note in value.notes)
+
+
+def test_costs_are_printed_in_their_own_currency(good: ek.Evaluation) -> None:
+    """Where worth is in another, no sign is put before the costs that is not theirs."""
+    found = priced(good, money=ek.Money(costs=COSTS.assign(currency="EUR"), unit_costs=WORTH.assign(currency="GBP")))
+    assert found.value is not None and found.value.table.set_index("name").loc["a", "words"].startswith("€")
+
+
 def test_outcomes_that_disagree_are_said() -> None:
     outcomes = [ek.Outcome("y", label="Visits", kind="count", matters=0.5),
                 ek.Outcome("z", label="Wellbeing", better="lower", matters=0.4)]  # fmt: skip

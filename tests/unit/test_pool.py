@@ -224,6 +224,24 @@ def test_options_are_checked(cards: list[Card], pooled: Pool) -> None:
     assert len(ek.pool([*cards[2:], *two], outcome="other").gathered.cards) == 2
 
 
+@pytest.mark.parametrize("pairs", ["ab", ("a", "b"), [("a", "a")], [("a", "b", "e")], [("a", "b"), ("b", "a")]])
+def test_interactions_are_pairs(cards: list[Card], pairs: object) -> None:
+    with pytest.raises(OptionError, match="no pairs of components|a pair twice"):
+        ek.pool(cards, interactions=pairs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mix", [None, 1, {1: 1.0}, {"a": 0}, {"a": "much"}])
+def test_a_mix_is_components_by_name(pooled: Pool, mix: object) -> None:
+    with pytest.raises(OptionError, match="is not a mix"):
+        pooled.predict(mix)  # type: ignore[arg-type]
+    assert pooled.predict("a").estimate == pooled.predict({"a": 1}).estimate
+
+
+def test_no_cards_at_all() -> None:
+    with pytest.raises(OptionError, match="are no cards"):
+        ek.pool(None)  # type: ignore[arg-type]
+
+
 def test_hartung_and_knapp_is_there_too(cards: list[Card], pooled: Pool) -> None:
     other = ek.pool(cards, inference="hartung_knapp")
     np.testing.assert_allclose(other.components["estimate"], pooled.components["estimate"])
@@ -280,6 +298,19 @@ def test_what_others_found_is_the_prior_of_a_new_study(tmp_path: Path) -> None:
     file.write_text(json.dumps(broken))
     with pytest.raises(OptionError, match="sd above 0"):
         prior_of(file)
+
+
+@pytest.mark.parametrize("text", ["a=" + "[" * 100_000, '{"a":' + "[" * 100_000, '{"name": ' + "9" * 5000 + "}"])
+def test_a_prior_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pool.json").write_text(text)
+    with pytest.raises(OptionError, match=r"pool\.json cannot be read"):
+        prior_of(tmp_path / "pool.json")
+
+
+def test_a_mark_at_the_beginning_of_a_prior_is_none_of_it(tmp_path: Path) -> None:
+    said = {"name": "six", "outcome": "y", "unit": "points", "components": {"a": {"mean": 1, "sd": 2}}}
+    (tmp_path / "pool.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(said).encode())
+    assert prior_of(tmp_path / "pool.json").components == {"a": (1.0, 2.0)}
 
 
 PROJECT = {
@@ -366,8 +397,42 @@ def test_what_is_wrong_with_an_indigo_file_is_named(change: dict, words: str, tm
     assert "project.json" in str(told.value)
 
 
+@pytest.mark.parametrize("date", ["2022-Q1", "2022/01", "Jan2022", "01/02/2022", "2022-1-1"])
+def test_a_date_of_indigo_is_written_one_way(date: str, tmp_path: Path) -> None:
+    provision = {"id": "p", "actual_service": {"start_date": {"value": date}}}
+    with pytest.raises(ek.EvalkitError, match=f"'{date}' is no date"):
+        ek.read_indigo(write(tmp_path, {**PROJECT, "service_provisions": [provision]}))
+
+
+@pytest.mark.parametrize(("amount", "is_said"), [("1,234.5", 1234.5), ("1e3", 1000.0), (7, 7.0)])
+def test_an_amount_of_indigo_as_text(amount: object, is_said: float, tmp_path: Path) -> None:
+    cost = {"payment": {"actual": {"value": amount}}}
+    assert ek.read_indigo(write(tmp_path, {**PROJECT, "provider_side_cost": [cost]})).costs["amount"][0] == is_said
+
+
+@pytest.mark.parametrize("amount", ["1,5", "1.234,5", "12,34", "1_000"])
+def test_a_decimal_comma_is_no_thousand(amount: str, tmp_path: Path) -> None:
+    cost = {"payment": {"actual": {"value": amount}}}
+    with pytest.raises(ek.EvalkitError, match=f"'{amount}' is no amount"):
+        ek.read_indigo(write(tmp_path, {**PROJECT, "provider_side_cost": [cost]}))
+
+
+def test_what_lies_within_something_private_is_private(tmp_path: Path) -> None:
+    """A status stands beside a value, or on anything that holds it; wrapped or not."""
+    provision = {"id": "p", "actual_service": {"status": "PRIVATE", "start_date": {"value": "2021"}},
+                 "planned_service": {"start_date": {"value": "2020-02"}}}  # fmt: skip
+    price = {"outcome_metric_id": "m1", "price_per_unit": {"status": "PRIVATE", "amount": {"value": 5}}}
+    purpose = {"status": {"value": "PRIVATE"}, "policy_sector": {"value": "Secret"}}
+    found = ek.read_indigo(write(tmp_path, {
+        **PROJECT, "status": {"value": "PUBLIC"}, "service_provisions": [provision], "outcome_pricings": [price],
+        "purpose_and_classifications": purpose, "outcome_payments": 5,
+    }))  # fmt: skip
+    assert found.adoption[["start", "source"]].to_numpy().tolist() == [["2020-02", "INDIGO, planned"]]
+    assert (found.population, found.status, len(found.rate_card), len(found.claims)) == ("", "PUBLIC", 0, 0)
+
+
 def test_what_is_no_indigo_file_is_refused(tmp_path: Path) -> None:
-    for text in ("[]", "{", "{}"):
+    for text in ("[]", "{", "{}", "[" * 100_000):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(ek.EvalkitError, match=r"x\.json"):
             ek.read_indigo(tmp_path / "x.json")
@@ -399,6 +464,16 @@ def test_the_page_says_what_worked_where(cards: list[Card], tmp_path: Path) -> N
     )
     assert prior_of(tmp_path / "page" / "pool.json").outcome == "settled"
     assert len(json.loads((tmp_path / "page" / "evidence.json").read_text())) == len(pooled.to_fhir())
+
+
+def test_a_page_is_not_written_among_the_cards(cards: list[Card], tmp_path: Path) -> None:
+    """There each file is a card: what a page holds would be refused as one at the next pooling."""
+    for card in cards:
+        card.save(tmp_path)
+    with pytest.raises(ek.EvalkitError, match="is the folder of the cards"):
+        ek.portfolio(ek.pool(tmp_path), tmp_path)
+    assert len(ek.Cards.load(tmp_path)) == len(cards)
+    assert ek.portfolio(ek.pool(tmp_path), tmp_path / "page").exists() and len(ek.Cards.load(tmp_path)) == len(cards)
 
 
 def test_the_command_writes_a_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -178,6 +179,120 @@ def test_a_withdrawn_study_leaves_no_number_in_the_folder(three: list[Card], tmp
     assert all(str(three[1].numbered[0].estimate) not in f.read_text() for f in tmp_path.iterdir())
 
 
+def test_a_withdrawn_study_leaves_no_number_under_another_name(three: list[Card], tmp_path: Path) -> None:
+    """Files that others sent are called as they called them, and earlier versions lie there too."""
+    first, other, _ = three
+    newer = first.model_copy(update={"supersedes": first.key, "covariance_level": "again"})
+    for name, card in (("sent by post", first), ("theirs", newer), ("other", other)):
+        (tmp_path / f"{name}.json").write_text(card.to_json(), encoding="utf-8")
+    ek.Cards.load(tmp_path).withdraw(first.study)
+    left = {f.name: f.read_text() for f in tmp_path.iterdir()}
+    assert "other.json" in left and not any(str(first.numbered[0].estimate) in text for text in left.values())
+
+
+def test_a_renamed_study_takes_the_place_of_what_it_supersedes(three: list[Card], tmp_path: Path) -> None:
+    first, other, _ = three
+    renamed = first.model_copy(update={"study": "renamed", "supersedes": first.key, "data_fingerprint": "sha256:more"})
+    cards = ek.Cards.of([first, other, renamed])
+    assert [c.study for c in cards] == [other.study, "renamed"]
+    assert cards.left_out["reason"].tolist() == [f"superseded by a newer version, {renamed.name}"]
+    for card in (first, other, renamed):
+        card.save(tmp_path)
+    assert len(ek.Cards.load(tmp_path)) == 2
+    ek.Cards.load(tmp_path).withdraw("renamed")  # and what it stood for does not come back
+    assert [c.study for c in ek.Cards.load(tmp_path)] == [other.study]
+
+
+def test_what_is_no_readable_file_is_refused_by_name(three: list[Card], tmp_path: Path) -> None:
+    three[0].save(tmp_path)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "nowhere.json").symlink_to(tmp_path / "gone")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name, version in (("power", "1.²"), ("long", "1." + "9" * 5000)):
+        said = {**three[1].as_data(), "version": version}
+        (tmp_path / f"{name}.json").write_text(json.dumps(said), encoding="utf-8")
+    left = ek.Cards.load(tmp_path, on_refused="leave_out")
+    assert [c.key for c in left] == [three[0].key]
+    assert set(left.left_out["file"]) == {f"{n}.json" for n in ("folder", "nowhere", "deep", "power", "long")}
+
+
+@pytest.mark.parametrize("text", ["junk", '{"schema": "evalkit/evidence-card", "version": "1.3"}', None])
+def test_nothing_is_written_over_what_cannot_be_read(three: list[Card], tmp_path: Path, text: str | None) -> None:
+    lies = tmp_path / three[0].file
+    lies.mkdir() if text is None else lies.write_text(text)
+    with pytest.raises(ek.EvalkitError, match=r"no card of this version.*Move it away"):
+        three[0].save(tmp_path)
+    assert text is None or lies.read_text() == text
+
+
+@pytest.mark.parametrize("given", [["a.json"], [Path("a.json")], [None]])
+def test_what_is_no_card_is_refused(given: list) -> None:
+    with pytest.raises(OptionError, match="is no card"):
+        ek.Cards.of(given)
+    with pytest.raises(OptionError, match="is no card"):
+        ek.pool(given)
+
+
+def test_a_card_counts_people_who_are_added_up() -> None:
+    """Eight people a place, two of whom the nurse can reach: cells of two and of six are not two alike."""
+    rng = np.random.default_rng(2)
+    person, month = np.repeat(np.arange(112), 10), np.tile(np.arange(10), 112)
+    place, can = person // 8, (person % 4 == 0).astype(int)
+    frame = pd.DataFrame({"id": person, "t": month, "place": [f"P{p}" for p in place], "can": can,
+                          "nurse": ((place < 8) & (month >= 4 + place % 3)).astype(int),
+                          "y": rng.normal(size=len(person))})  # fmt: skip
+    nurse = ek.Component("nurse", exposure="nurse", reach="can", assigned_at="place")
+    held = [
+        ek.Study(frame, unit="id", period="t", cluster="place", outcome="y", components=[nurse], hold=hold,
+                 settings={"disclosure": "none"})
+        for hold in ("rows", "cells")
+    ]  # fmt: skip
+    rows, cells = (ek.card(ek.evaluate(s)) for s in held)
+    assert held[1].paths.n_units < held[0].paths.n_units
+    assert cells.rows[0].reach == rows.rows[0].reach == 0.25
+    assert cells.rows == rows.rows and cells.population == rows.population
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"population": 5}, {"population": ["a"]}, {"terms": ["a"]}, {"outcome_id": 5}, {"measured": 5},
+     {"measured": "x" * 500}, {"made": "2026-13-45"}],
+)  # fmt: skip
+def test_what_is_said_of_a_card_is_of_its_kind(evaluation: ek.Evaluation, given: dict) -> None:
+    with pytest.raises(OptionError, match=next(iter(given)).partition("_")[0]):
+        ek.card(evaluation, **given)
+
+
+def test_long_titles_and_labels_make_a_card(evaluation: ek.Evaluation) -> None:
+    study = evaluation.study
+    parts = [dataclasses.replace(c, label="A very long label of a component " * 20) for c in study.components]
+    long = dataclasses.replace(evaluation, study=study.replace(title="What a partnership did " * 30, components=parts))
+    card = ek.card(long)
+    assert len(card.study) <= 100 and card.study.startswith("what-a-partnership-did-what")
+    assert not card.study.endswith("-") and card.population.description.startswith("What a partnership did")
+
+
+def test_a_study_whose_file_is_gone_has_a_card(tmp_path: Path) -> None:
+    file = PLACES["Larkwell"].save(tmp_path)
+    there = ek.evaluate(ek.Study.load(file))
+    before = ek.card(there)
+    assert before.provenance.study_file is not None
+    Path(there.study.inputs[0]).unlink()
+    after = ek.card(there)
+    assert after.provenance.study_file is None and after.rows == before.rows
+
+
+@pytest.mark.parametrize(("named", "written"), [("EUR", "EUR"), ("€", "EUR"), ("CHF", "CHF"), (None, "GBP")])
+def test_what_a_unit_costs_is_in_the_currency_of_its_study(
+    evaluation: ek.Evaluation, named: str | None, written: str
+) -> None:
+    study = evaluation.study
+    parts = [dataclasses.replace(c, unit_cost=12.0) for c in study.components]
+    priced = study.replace(components=parts, settings={**study.settings, **({"currency": named} if named else {})})
+    cost = ek.card(dataclasses.replace(evaluation, study=priced)).components[parts[0].name].unit_cost
+    assert cost is not None and cost.currency == written
+
+
 def test_the_same_data_twice_are_refused(three: list[Card]) -> None:
     first, second, _ = three
     with pytest.raises(ek.EvalkitError, match=f"same card is there twice: {first.name}"):
@@ -232,7 +347,10 @@ def test_a_duckdb_file_keeps_the_same_rules(three: list[Card], tmp_path: Path) -
     with pytest.raises(ek.EvalkitError, match="There is a card of"):
         ek.Cards.of([three[0].model_copy(update={"covariance_level": "other"})]).save(file)
     cards.withdraw(three[0].study)
-    assert len(ek.Cards.load(file)) == 2 and len(ek.Cards.load(file).left_out) == 0
+    again = ek.Cards.load(file)
+    assert len(again) == 2 and again.left_out[["study", "reason"]].to_numpy().tolist() == [
+        [three[0].study, "withdrawn"]
+    ]
     frame = cards.to_frame()
     assert frame["estimate"].notna().sum() == sum(len(c.numbered) for c in three)
 

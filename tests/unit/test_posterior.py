@@ -55,6 +55,15 @@ def test_a_flat_prior_gives_the_t_distribution() -> None:
     assert made.above(1.0)[0] == pytest.approx(stats.t.cdf(-1.2, 6), abs=1e-3)
 
 
+@pytest.mark.parametrize("sd", [1e3, 1e6, 1e9, 1e200])
+def test_a_prior_that_is_wide_enough_is_flat(sd: float) -> None:
+    """Steps of its quantiles alone would pass over the whole of what the data say: .93 and .50 for .9999."""
+    made = posterior(1.8, 0.4, 20.0, (0.0, sd), at=[0.9])
+    for x in (0.0, 0.9, 1.0):
+        assert made.above(x)[0] == pytest.approx(stats.t.cdf((1.8 - x) / 0.4, 20), abs=1e-3)
+    assert made.mean[0] == pytest.approx(1.8, abs=1e-3)
+
+
 def test_doubt_gives_way_to_what_refutes_it_and_no_sooner() -> None:
     assert giving_way(CONFLICT, 0.5, (0.0, 1.0)) == 1.0
     assert giving_way(-3.1, 0.0, (0.0, 1.0)) == pytest.approx(3.1 / CONFLICT)

@@ -105,6 +105,7 @@ def test_places_may_be_a_table(tmp_path: Path) -> None:
         (GOOD.replace("seed = 2", 'together = [["a", "c"]]'), "together names 'c'"),
         (GOOD.replace("seed = 2", 'now = "1999-01"'), "1999-01"),
         (GOOD.replace("people = 30", 'outcome = "settled"'), "names outcome, but no study"),
+        ("a = " + "[" * 100_000, "is not TOML that can be read"),
     ],
 )
 def test_bad_files_are_refused_in_words(tmp_path: Path, text: str | bytes, words: str) -> None:

@@ -21,6 +21,7 @@ from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts import compiled, kernel, worth
 from evalkit.rollouts.allocation import replay
 from evalkit.rollouts.brief import Brief, make_brief
+from evalkit.rollouts.following import _places
 from evalkit.rollouts.kernel import Screen
 from evalkit.rollouts.law import laws, make_forms, paths_of
 from evalkit.rollouts.least import Tables, moments, spread, system_of
@@ -459,3 +460,24 @@ def test_noise_and_the_next_rollout_of_a_study() -> None:
     assert ek.Noise.from_study(share).share == pytest.approx(0.2, abs=0.02)
     costs = plan.costs.set_index("component")
     assert costs.loc["a", "cost"] == 10 * costs.loc["a", "person_periods"] and np.isnan(costs.loc["b", "cost"])
+
+
+def test_the_next_rollout_counts_people_who_are_added_up() -> None:
+    """Seven places of 12 people, a third of whom a component reaches: cells of four and of eight are not two alike."""
+    people, places = 84, 7
+    place = np.arange(people) // 12
+    frame = pd.DataFrame({
+        "person": np.repeat(np.arange(people), 6), "t": np.tile(np.arange(6), people),
+        "place": np.repeat([f"P{p}" for p in place], 6), "can": np.repeat((np.arange(people) % 3 == 0).astype(int), 6),
+        "y": np.random.default_rng(0).normal(size=people * 6),
+    })  # fmt: skip
+    frame["a"] = (frame["t"] >= np.where(np.repeat(place, 6) < 4, 3, 6)).astype(int)
+    held = [
+        ek.Study(frame, unit="person", period="t", outcome="y", cluster="place", hold=hold,
+                 components=[ek.Component("a", exposure="a", reach="can", assigned_at="place")]).paths
+        for hold in ("rows", "cells")
+    ]  # fmt: skip
+    rows, cells = map(_places, held)
+    assert held[1].n_units == 2 * places and rows["people"].eq(12).all()
+    pd.testing.assert_frame_equal(rows, cells)
+    assert cells["reach of a"].to_numpy() == pytest.approx(1 / 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,9 +11,9 @@ import pandas as pd
 
 from evalkit.errors import OptionError
 from evalkit.evaluation.decomposition.cells import people_periods, share_of
-from evalkit.show.words import of_people
+from evalkit.show.words import join_words, of_people
 from evalkit.study import Outcome, Study
-from evalkit.study.money import PROGRAMME, Money
+from evalkit.study.money import PROGRAMME, Money, sign_of
 from evalkit.study.schema import BEARERS
 
 
@@ -107,6 +107,15 @@ class Costs:
         """Whether anything says what it costs."""
         return len(self._table("costs", "component", component)) > 0 or self._unit_cost(component) is not None
 
+    def unlike(self, components: Iterable[str]) -> str:
+        """In which currencies their costs are, in words, where these are not the study's alone; '' where they are."""
+        found: dict[str, str] = {}
+        for component in components:
+            rows = self._table("costs", "component", component)
+            for code in rows["currency"].dropna().astype(str) if "currency" in rows else ():
+                found.setdefault(sign_of(code), code)
+        return join_words(sorted(found.values())) if set(found) - {self.study.currency} else ""
+
     def _table(self, name: str, column: str, value: str) -> pd.DataFrame:
         """The rows of a table of money that are about something; no row where there is no table."""
         table = self.money.table(name)
@@ -175,7 +184,8 @@ class Costs:
         for c in components:
             rows = self._table("costs", "component", c)
             if len(rows):
-                amount = pd.Series(self.amounts(rows), rows.index).groupby(_bearer(rows), sort=True).sum()
+                given = np.where(self.unlike([c]), np.nan, self.amounts(rows))
+                amount = pd.Series(given, rows.index).groupby(_bearer(rows), sort=True).sum(min_count=1)
                 out += [(c, b, float(a), "table of costs") for b, a in amount.items()]
             elif self._unit_cost(c) is not None:
                 whole = self.cost(c, np.zeros(self.there.shape)).whole

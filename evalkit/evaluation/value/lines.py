@@ -274,10 +274,11 @@ def _parts(effects: Effects, costs: Costs) -> list[tuple[Line, Estimate, float]]
 
 
 def cost_of(costs: Costs, members: Sequence[str], cells: np.ndarray, kind: str) -> tuple[Amount, bool]:
-    """Costs of the members together, on the cells; of the programme also what belongs to no single component."""
+    """Costs of the members together, on the cells; of the programme also what belongs to no single component. None
+    where they are in several currencies, or in another than the study's: nothing says what one is in the other."""
     named = [*members, *([PROGRAMME] if kind == "programme" else [])]
     known = [c for c in named if costs.has_cost(c)]
-    if not known:
+    if not known or costs.unlike(named):
         return Amount(NAN, NAN, NAN), False
     each = [costs.cost(c, cells if c == PROGRAMME else cells * costs.on(c)) for c in known]
     total = Amount(*(sum(getattr(a, f) for a in each) for f in ("whole", "compared", "discounted")))

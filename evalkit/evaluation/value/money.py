@@ -208,6 +208,8 @@ def _notes(case: Case) -> tuple[str, ...]:
         are, their = ("is part", "its") if len(in_two) == 1 else ("are parts", "their")
         label = label_of(costs.study, in_two)
         out.append(f"{label} {are} of several lines, each of which shows all of {their} cost.")
+    if odd := costs.unlike([*costs.study.paths.components, PROGRAMME]):
+        out.append(f"Costs are in {odd}, and nothing says what one is in the other: such amounts are not added up.")
     tables = [costs.money.costs, costs.money.unit_costs]
     years = sorted({int(y) for t in tables if t is not None and "price_year" in t for y in t["price_year"].dropna()})
     if len(years) > 1 and costs.prices.price_year is None:
@@ -223,7 +225,8 @@ def line_words(line: Line, case: Case) -> str:
         cost = f"it cost {whole}" if np.isfinite(line.cost.whole) else "no cost is given"
         return sentences(f"no effect of it alone is identified, so no cost for one more is given; {cost}", line.reason)
     if not line.priced:
-        return "No cost is given."
+        odd = case.costs.unlike([*line.members, *([PROGRAMME] if line.kind == "programme" else [])])
+        return f"Its costs are in {odd}, which are not added up." if odd else "No cost is given."
     if line.outcome.said == "log":
         return "Its effect is in per cent, so no cost for one more is given."
     return ratio_words(line.cost_ratio(case.level), line, case)
