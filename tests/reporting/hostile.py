@@ -48,8 +48,7 @@ COLUMNS = ("place", "month", "region", "one", "two", "score", "cost", "age")
 SPOTS = (
     *(f"column {c}" for c in COLUMNS), "title", "question", "ids", "level", "linked", "events.label",
     *(f"{part} {k}" for k in ("one", "two", "three") for part in ("name", "label", "description")),
-    *(f"card.{key}" for key in CARD), "label score", "label cost", "adoption.planned_start", "adoption.source",
-    "adoption.change_note", "adoption.decided",
+    *(f"card.{key}" for key in CARD), "label score", "label cost", "adoption.source", "adoption.change_note",
     "costs.grade", "costs.type", "rate_card.trigger", "rate_card.name", "unit_costs.agency",
     "unit_costs.grade", "unit_costs.source", *(f"report.{key}" for key in (
         "author", "date", "origin", "missing", "ethics", "data_protection", "deviations", "claim", "source"
@@ -82,7 +81,7 @@ def study_of(words: Mapping[str, str]) -> ek.Study:
     column = {c: said[f"column {c}"] for c in COLUMNS}
     name, level = {k: said[f"name {k}"] for k in ("one", "two", "three")}, said["level"]
     spells = {"level_id": f"{said['linked']}~1", "start": 6}
-    spells |= {c: said[f"adoption.{c}"] for c in ("planned_start", "source", "change_note", "decided")}
+    spells |= {c: said[f"adoption.{c}"] for c in ("source", "change_note")}
     card = {key: said[f"card.{key}"] for key in CARD}
     more = {k: {"exposure": column[k], "assigned_at": column["place"]} for k in ("one", "two")}
     more["three"] = {"adoption": pd.DataFrame([spells]), "assigned_at": level, "card": card}
