@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,8 @@ from evalkit.checks.drift import CHANGES, LATE, LINE, Begun, Drift, Fits, drift_
 from evalkit.checks.headline import pre_trend
 from evalkit.checks.matched import matched
 from evalkit.checks.noise import Series, own_noise
-from evalkit.designs.noise.shapes import Shapes, shapes
+from evalkit.designs.noise import leverage
+from evalkit.designs.noise.shapes import Shapes, _Whole, shapes
 from evalkit.evaluation.ladder import run_design
 
 DESIGN = ek.StaggeredRollout(base_window=6)
@@ -116,6 +118,31 @@ def test_coefficients_their_covariance_and_refits_by_hand(asked, beside):
     assert len(one.without) == 12
     for gone in (0, 5, 11):
         assert one.without[gone] == pytest.approx(by_hand(begun, values[list(beside)], gone)[0][0], abs=1e-7)
+
+
+def _counted(real, ways: Counter, name: str):
+    def call(*given):
+        ways[name] += 1
+        return real(*given)
+
+    return call
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_refits_by_the_inverse_of_all_are_those_worked_out_anew(name, monkeypatch):
+    begun = Begun.of(*DESIGN.untreated(STUDIES[name](), "a"), 0, 6)
+    values, made = begun.shapes(np.arange(7)), []
+    for large, way in ((leverage.LARGE, "anew"), (0, "less")):  # of parts so small, if it is nought, all are
+        monkeypatch.setattr(leverage, "LARGE", large)
+        ways = Counter()
+        for each in ("anew", "less"):
+            monkeypatch.setattr(_Whole, each, _counted(getattr(_Whole, each), ways, each))
+        made.append(shapes(begun.made, values, begun.inside))
+        assert ways[way] > ways.total() / 2
+        monkeypatch.undo()
+    anew, less = made
+    assert np.allclose(less.information_without, anew.information_without, rtol=0, atol=1e-9)
+    assert np.allclose(less.score_without, anew.score_without, rtol=0, atol=1e-9)
 
 
 def test_a_drift_of_any_size_leaves_what_stands_beside_it_alone(asked):
