@@ -40,10 +40,10 @@ _Made = TypeVar("_Made", covariant=True)
 _Left = TypeVar("_Left")
 
 
-_Found = tuple[list[Any], list[Warning]]
-"""What was found for each of some tasks, and what was warned of meanwhile."""
+_Found = tuple[list[Any] | None, list[Warning]]
+"""What was found for each of some tasks, None where it was left in their file; and what was warned of meanwhile."""
 _Sent = tuple[list[Any] | BinaryIO, list[Warning]]
-"""The same, or the file that another process left it in."""
+"""The same, with the file that another process left it in."""
 _INHERITED: dict[int, tuple[Callable[[int], Any], Shares]] = {}  # what forks that begin now make, each call its own
 _KEYS = count()
 MOST_FILES = 64
@@ -74,13 +74,13 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
             def make(i: int) -> _Found:
                 return _made(work, [tasks[j] for j in runs[i]], there)
 
-            def leave(i: int, made: _Found) -> _Sent:
+            def leave(i: int, made: _Found) -> _Found:
                 _Packer(out[i], _held(work.study)).dump(made[0])
                 out[i].flush()
-                return [], made[1]
+                return None, made[1]
 
             made = opened.enter_context(closing(in_forks(make, n, forks, leave)))  # nobody works for who has stopped
-            sent = ((runs[i], (found or out[i], said)) for i, (found, said) in made)
+            sent = ((runs[i], (out[i] if found is None else found, said)) for i, (found, said) in made)
             return _together(sent, work.study, tasks, here)
     found: list[_Made] = []
     for i, task in enumerate(tasks):
@@ -96,13 +96,13 @@ def side_by_side(work: Worker[_Task, _Made], tasks: Sequence[_Task], say: Callab
 def in_forks(
     make: Callable[[int], _Left], n: int, forks: int, leave: Callable[[int, _Left], _Left] = lambda _, made: made
 ) -> Generator[tuple[int, _Left]]:
-    """What `make` gives for each of 0 to n - 1, with its number: this process is one of so many, and makes its share.
+    """What `make` gives for each of 0 to n - 1, with its number: this process is one of two or more that make a share.
     The others have what it works with as they begin, and send what `leave` makes of theirs. What is shared is kept.
     `EvalkitError` where one is ended from outside."""
-    shares = Shares(n, forks := max(min(forks, n), 1))
+    shares = Shares(n, forks := min(forks, n))
     _INHERITED[key := next(_KEYS)] = (lambda i: leave(i, make(i))), shares
     try:
-        with ProcessPoolExecutor(max(forks - 1, 1), get_context("fork"), _begin, (os.getpid(),)) as pool:
+        with ProcessPoolExecutor(forks - 1, get_context("fork"), _begin, (os.getpid(),)) as pool:
             try:
                 yield from _beside(make, shares, [pool.submit(_inherited, key) for _ in range(n)])
             except BaseException:  # Ctrl-C among them: the pool would wait for all that it has begun

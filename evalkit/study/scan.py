@@ -154,7 +154,6 @@ class Session:
     _folder: str = field(init=False, repr=False)
     _base: duckdb.DuckDBPyConnection = field(init=False, repr=False)
     _ready: list[bool] = field(default_factory=list, init=False, repr=False)
-    _ready_to_keep: list[bool] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         import duckdb
@@ -206,9 +205,7 @@ class Session:
 
     def keep(self, name: str, query: str) -> None:
         """The answer to a query as a table on disk, which `kept` names."""
-        if not self._ready_to_keep:
-            self._base.execute(f"ATTACH {literal(str(Path(self._folder) / 'kept.duckdb'))} AS kept")
-            self._ready_to_keep.append(True)
+        self._base.execute(f"ATTACH IF NOT EXISTS {literal(str(Path(self._folder) / 'kept.duckdb'))} AS kept")
         self.run(f"CREATE OR REPLACE TABLE {self.kept(name)} AS {query}")
 
     def kept(self, name: str) -> str:

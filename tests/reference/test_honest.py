@@ -126,10 +126,11 @@ def test_relative_set_equals_linear_programmes(mpdta, over):
     np.testing.assert_allclose(study.relative(M, 0.95), (min(ends), max(ends)), atol=1e-8)
 
 
-def test_shortest_interval_equals_a_search(mpdta):
-    """With two leads one weight is free: no other is shorter."""
-    given = event_study(mpdta, (0, 0), "analytic")
-    keep = [0, 1, 3]
+@pytest.mark.parametrize("over", [(0, 0), (1, 2), (0, 3)])
+def test_shortest_interval_equals_a_search(mpdta, over):
+    """With two leads one weight is free: no other is shorter, whatever turns of the drift come after the start."""
+    given = event_study(mpdta, over, "analytic")
+    keep = [0, 1, *range(len(given.before), len(given.value))]
     study = EventStudy(
         given.value[keep], given.vcov[np.ix_(keep, keep)], given.before[:2], given.after, given.weights, 12.0
     )
