@@ -79,9 +79,9 @@ class Axis:
         return [f if b else ("+" if v > 0 else MINUS) + f for v, f, b in zip(values, said, bare, strict=True)]
 
     def span(self, estimate: float, low: float, high: float, std_error: float = np.nan) -> str:
-        """An effect with its interval, rounded outwards: '−6% (−9% to −3%)'."""
+        """An effect with its interval, rounded outwards: '−6% (−9% to −3%)'; '−6% (no range)' where it has none."""
         value, first, last = self.say(estimate, low, high, std_error=std_error, ways=("nearest", "down", "up"))
-        return f"{value} ({first} to {last})"
+        return f"{value} ({first} to {last})" if np.isfinite([low, high]).any() else f"{value} (no range)"
 
 
 def study_of(source: object) -> Study | None:
