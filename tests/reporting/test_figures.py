@@ -183,7 +183,7 @@ def test_forest_draws_log_effects_as_per_cent() -> None:
     assert scale.show([np.log(0.9)])[0] == pytest.approx(-10)
     assert scale.span(np.log(0.9), np.log(0.8), np.log(1.1)) == "−10% (−20% to +10%)"
     assert Axis("share").span(0.092, 0.02, 0.16) == "+9 (+2 to +16)"
-    assert Axis("share").span(0.092, np.nan, np.nan) == "+9 (no range)"
+    assert Axis("share").span(0.092, np.nan, np.nan) == "+9.2 (no range)"
 
 
 def test_timeline_words_count_places(pictures: dict[str, Picture]) -> None:
