@@ -10,7 +10,10 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from numbers import Integral, Real
+
+import numpy as np
 
 
 class EvalkitError(ValueError):
@@ -93,6 +96,30 @@ def suggest(name: str, known: Iterable[str], intro: str) -> str:
     return f"{intro}: {', '.join(listed[:12]) or 'none'}{more}."
 
 
+def spelt(value: object) -> str:
+    """A value as somebody would write it, words and dates in quotes: no type of a library is named, at any depth."""
+    if isinstance(value, np.datetime64):
+        return repr(str(value.astype("datetime64[D]") if value == value.astype("datetime64[D]") else value))
+    if isinstance(value, np.generic):
+        return spelt(value.item())
+    if isinstance(value, np.ndarray):
+        return spelt(list(value))
+    if isinstance(value, str):
+        return repr(str(value))
+    if isinstance(value, datetime):  # pandas' are as well
+        whole = value.time() == time() if value == value else True
+        return repr(str(value)[:10] if whole else str(value))
+    if isinstance(value, date) or hasattr(value, "freqstr"):  # and pandas' periods
+        return repr(str(value))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{spelt(k)}: {spelt(v)}" for k, v in value.items()) + "}"
+    if type(value) is list:
+        return f"[{', '.join(map(spelt, value))}]"
+    if type(value) is tuple:
+        return f"({', '.join(map(spelt, value))}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
 def is_number(value: object) -> bool:
     """Whether a value is a finite number, and not True or False."""
     try:
@@ -111,16 +138,16 @@ def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
     options = list(allowed)
     if value not in options:
         listed = ", ".join(repr(o) for o in options)
-        raise OptionError(f"{name}={value!r} is not a choice. Use one of: {listed}.")
+        raise OptionError(f"{name}={spelt(value)} is not a choice. Use one of: {listed}.")
 
 
 def check_whole(name: str, value: object, least: int) -> None:
     """Raise an `OptionError` unless `value` is a whole number, `least` or more."""
     if not is_whole(value, least):
-        raise OptionError(f"{name}={value!r} is not a choice. Use a whole number, {least} or more.")
+        raise OptionError(f"{name}={spelt(value)} is not a choice. Use a whole number, {least} or more.")
 
 
 def check_periods(name: str, value: object, least: int) -> None:
     """Raise an `OptionError` unless `value` is a whole number of periods, `least` or more."""
     if not is_whole(value, least):
-        raise OptionError(f"{name}={value!r} is not a choice. Use a whole number of periods, {least} or more.")
+        raise OptionError(f"{name}={spelt(value)} is not a choice. Use a whole number of periods, {least} or more.")

@@ -39,6 +39,19 @@ def make_folder(place: Path) -> None:
 
 
 @contextmanager
+def filled(place: Path) -> Iterator[Path]:
+    """A folder to write files into, made if need be. Raises `EvalkitError` in words where it cannot be, and where a
+    file in it cannot be written."""
+    make_folder(place)
+    try:
+        yield place
+    except OSError as error:
+        if any(map(_is_aside, place.parts)):  # whoever puts it in place names where it was to stand
+            raise
+        raise EvalkitError(f"{str(place)!r} could not be written: {os_words(error)}.") from None
+
+
+@contextmanager
 def aside(parent: Path) -> Iterator[Path]:
     """A new folder in `parent`, removed at the end; what makers that were killed left there is removed first.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from evalkit.checks.headline import ALPHA, CheckResult, excludes_zero, first_row, numbers
 from evalkit.designs.missing import TIMES
 from evalkit.designs.people.flexible import Rival
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import holm
 from evalkit.inference.replicates import FEWEST
@@ -98,7 +98,7 @@ def rosenbaum_bounds(differences: np.ndarray, gammas: tuple[float, ...] = GAMMAS
     from scipy import stats
 
     if any(not np.isfinite(g) or g < 1 for g in gammas):
-        raise OptionError(f"gammas={gammas!r}: each is 1 (no hidden bias) or more.")
+        raise OptionError(f"gammas={spelt(gammas)}: each is 1 (no hidden bias) or more.")
     values = _pairs(differences)
     if len(values) < 2:
         raise OptionError("Rosenbaum bounds need at least two pairs whose outcomes differ.")
@@ -142,7 +142,7 @@ def e_value(risk_ratio: float) -> float:
     """How strongly (as a risk ratio) something unrecorded must go with exposure and with the outcome to explain a
     risk ratio away: RR + sqrt(RR (RR - 1)), RR inverted below 1 (VanderWeele and Ding 2017)."""
     if not np.isfinite(risk_ratio) or risk_ratio <= 0:
-        raise OptionError(f"risk_ratio={risk_ratio!r} is not a positive number.")
+        raise OptionError(f"risk_ratio={spelt(risk_ratio)} is not a positive number.")
     ratio = risk_ratio if risk_ratio >= 1 else 1 / risk_ratio
     return float(ratio + np.sqrt(ratio * (ratio - 1)))
 
@@ -151,7 +151,7 @@ def e_value_of_difference(estimate: float, conf_low: float, conf_high: float, sp
     """E-values of a difference in means and of the end of its interval nearest zero, by way of the approximate risk
     ratio exp(0.91 d), d in standard deviations of the outcome (`spread`); 1 where the interval holds zero."""
     if not spread > 0:
-        raise OptionError(f"spread={spread!r}: give the outcome's standard deviation, above 0.")
+        raise OptionError(f"spread={spelt(spread)}: give the outcome's standard deviation, above 0.")
     nearest = 0.0 if conf_low <= 0 <= conf_high else min(conf_low, conf_high, key=abs)
     return tuple(e_value(float(np.exp(0.91 * v / spread))) for v in (estimate, nearest))  # type: ignore[return-value]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from evalkit.checks.headline import CheckResult
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.study import Study
 from evalkit.study.gaps import filled
 from evalkit.study.paths import Paths
@@ -24,7 +24,7 @@ def robustness_value(t: float, df: float, share: float = 1.0, alpha: float | Non
     Making sense of sensitivity, JRSS B 82, equations 18 and 19. In [0, 1]. Raises `OptionError` for df or a share that
     make no sense."""
     if not df > 1 or not 0 < share <= 1:
-        raise OptionError(f"df={df!r}, share={share!r}: df is above 1, share above 0 and no more than 1.")
+        raise OptionError(f"df={spelt(df)}, share={spelt(share)}: df is above 1, share above 0 and no more than 1.")
     f = share * abs(t) / np.sqrt(df)
     if alpha is not None:
         critical = abs(stdtrit(df - 1, alpha / 2)) / np.sqrt(df - 1)

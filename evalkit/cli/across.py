@@ -20,6 +20,7 @@ def card(
         None, "--about", help="TOML with study, outcome_id, measured, indigo, licence, [population] and [terms]."
     ),
     supersedes: str | None = typer.Option(None, "--supersedes", help="Key of the earlier card that this one replaces."),
+    before: Path | None = typer.Option(None, "--before", help="The study of that card, where clusters were exchanged."),
     level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
     seed: int = typer.Option(0, help="Seed of every random step."),
 ) -> None:
@@ -32,9 +33,10 @@ def card(
 
     with steps(2) as begin:
         begin("Reading the study")
-        read = Study.load(study)
+        read, earlier = Study.load(study), None if before is None else Study.load(before)
         begin("Evaluating it")
-        made = make(evaluate(read, level=level, seed=seed), outcome=outcome, supersedes=supersedes, **said)
+        evaluated = evaluate(read, level=level, seed=seed)
+        made = make(evaluated, outcome=outcome, supersedes=supersedes, before=earlier, **said)
     file = made.save(out)
     say(f"Wrote {file}: {len(made.numbered)} of {len(made.rows)} rows with a number.", f"Its key: {made.key}")
 

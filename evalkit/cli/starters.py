@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evalkit.cli.screen import say
-from evalkit.errors import EvalkitError, OptionError
+from evalkit.errors import EvalkitError, OptionError, spelt
 from evalkit.folders import replaced
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _asked(p: Proposal) -> Proposal:
             said = typer.prompt(words, default=usual or "none").strip()
             if said == "none" or said in known:
                 return None if said == "none" else said
-            say(f"There is no column {said!r}. The columns are: {', '.join(known)}.")
+            say(f"There is no column {spelt(said)}. The columns are: {', '.join(known)}.")
 
     say(*(f"  {guess}" for guess in p.guesses), "Press Enter to keep each answer in brackets.")
     unit = one("Who or what is followed (a column)", p.unit, p.columns) or p.unit

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from scipy.special import ndtr
 
 from evalkit.decision.case import Case
-from evalkit.errors import OptionError, Problem, is_number, raise_problems
+from evalkit.errors import OptionError, Problem, is_number, raise_problems, spelt, suggest
 
 #: Standard deviation of the doubt, in units of what matters: one in six beyond it either way.
 DOUBT = 1.0
 NAMES = ("sceptical", "flat")
+KEYS, OF_COMPONENT = ("name", "outcome", "unit", "components"), ("mean", "sd")
+"""Keys of a file, and of each component in it."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ def prior_of(given: str | Path | Prior) -> Prior:
 
     A file (TOML, or JSON as a pool writes it) says `name`, `outcome`, `unit`, and for each component [components.NAME]
     `mean` and `sd` of the effect that the pool expects in a new place. Raises `OptionError` with everything that is
-    wrong with it.
+    wrong with it, keys that nothing reads included.
     """
     if isinstance(given, Prior):
         return given
     if given in NAMES:
         return Prior(str(given))
     if not isinstance(given, (str, Path)):
-        raise OptionError(f"prior={given!r} is neither 'sceptical' nor 'flat' nor the path of a file.")
+        raise OptionError(f"prior={spelt(given)} is neither 'sceptical' nor 'flat' nor the path of a file.")
     path = Path(given)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -78,19 +81,27 @@ def prior_of(given: str | Path | Prior) -> Prior:
         ) from None
     except (OSError, ValueError, RecursionError) as error:  # of JSON, TOML and Unicode, and of numbers too long
         raise OptionError(f"The prior file {path.name} cannot be read ({error}).") from None
-    problems = []
-    for key in ("name", "outcome", "unit"):
+    raise_problems(_wrong(said, path.name), OptionError)
+    known = {name: (float(row["mean"]), float(row["sd"])) for name, row in said["components"].items()}
+    return Prior(said["name"], said["outcome"], said["unit"], known)
+
+
+def _wrong(said: Mapping[str, Any], file: str) -> Iterator[Problem]:
+    """Everything that is wrong with what a file says: keys that nothing reads among it."""
+    for key in said:
+        if key not in KEYS:
+            yield Problem(f"Unknown key {key!r}", file, suggest(key, KEYS, "Keys"))
+    for key in KEYS[:3]:
         if not isinstance(said.get(key), str) or not said[key].strip() or said[key] in NAMES:
-            problems.append(Problem(f"The key {key!r} is missing or no words of its own", path.name, "Write it."))
+            yield Problem(f"The key {key!r} is missing or no words of its own", file, "Write it.")
     parts = said.get("components")
     if not isinstance(parts, dict) or not parts:
-        problems.append(Problem("It has no component", path.name, "Write [components.NAME] with mean and sd."))
-        parts = {}
+        yield Problem("It has no component", file, "Write [components.NAME] with mean and sd.")
+        return
     for name, row in parts.items():
-        row = row if isinstance(row, dict) else {}
+        where, row = f"{file}, [components.{name}]", row if isinstance(row, dict) else {}
+        for key in row:
+            if key not in OF_COMPONENT:
+                yield Problem(f"Unknown key {key!r}", where, suggest(key, OF_COMPONENT, "Keys"))
         if not (is_number(row.get("mean")) and is_number(row.get("sd")) and row["sd"] > 0):
-            advice = "Both are numbers in the outcome's unit, sd above 0."
-            problems.append(Problem("mean and sd are not usable", f"{path.name}, [components.{name}]", advice))
-    raise_problems(problems, OptionError)
-    known = {name: (float(row["mean"]), float(row["sd"])) for name, row in parts.items()}
-    return Prior(said["name"], said["outcome"], said["unit"], known)
+            yield Problem("mean and sd are not usable", where, "Both are numbers in the outcome's unit, sd above 0.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any, Self, cast
 
-from evalkit.errors import OptionError, suggest
+from evalkit.errors import OptionError, spelt, suggest
 
 
 class Parameters:
@@ -29,7 +29,9 @@ class Parameters:
         for name, value in changes.items():
             first, _, rest = name.partition("__")
             if first not in known:
-                raise OptionError(f"{type(self).__name__} has no choice {first!r}. {suggest(first, known, 'It has')}")
+                raise OptionError(
+                    f"{type(self).__name__} has no choice {spelt(first)}. {suggest(first, known, 'It has')}"
+                )
             if rest:
                 inner.setdefault(first, {})[rest] = value
             else:

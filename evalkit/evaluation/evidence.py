@@ -18,7 +18,7 @@ from evalkit.components import Separability
 from evalkit.components.facts import distinct, had
 from evalkit.evaluation.bundles import BundleRun
 from evalkit.evaluation.ladder import Run, Window, published
-from evalkit.folders import make_folder
+from evalkit.folders import filled
 from evalkit.inference import Estimate, stack
 from evalkit.inference.intervals import holm
 from evalkit.inference.labelled import Labels
@@ -362,9 +362,8 @@ def leave_one_out_table(findings: Sequence[Finding]) -> pd.DataFrame:
 
 def write_frames(named: Mapping[str, pd.DataFrame], folder: str | Path) -> tuple[Path, ...]:
     """Write each frame as NAME.csv (UTF-8, ten significant digits) into `folder`; return the paths."""
-    place = Path(folder)
-    make_folder(place)
-    return tuple(_write(frame, place / f"{name}.csv") for name, frame in named.items())
+    with filled(Path(folder)) as place:
+        return tuple(_write(frame, place / f"{name}.csv") for name, frame in named.items())
 
 
 def _write(frame: pd.DataFrame, path: Path) -> Path:

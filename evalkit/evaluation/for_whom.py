@@ -16,7 +16,7 @@ from evalkit.designs.people.estimating import cluster_level
 from evalkit.designs.people.people import People, Who, gather, read_column
 from evalkit.designs.people.weighting import CrossFit, aipw
 from evalkit.disclosure.rules import Rules, rules_of
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 from evalkit.evaluation.predicted import Scored, beyond_groups, calibration_of, dummies, halves
 from evalkit.inference.intervals import check_level, holm
 from evalkit.progress import step
@@ -86,7 +86,7 @@ def for_whom(
     study = study.in_people.weighing()
     rules = rules_of(study)
     if isinstance(smallest, bool) or not isinstance(smallest, Integral) or smallest < 1:
-        raise OptionError(f"smallest={smallest!r} is not a number of people. Give a whole number from 1.")
+        raise OptionError(f"smallest={spelt(smallest)} is not a number of people. Give a whole number from 1.")
     names, smallest = [by] if isinstance(by, str) else list(by), max(int(smallest), rules.count)
     if not names:
         raise OptionError("for_whom needs at least one column in by=[...].")

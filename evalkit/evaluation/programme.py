@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.decision.prior import prior_of
-from evalkit.errors import EvalkitError, OptionError, is_number
+from evalkit.errors import EvalkitError, OptionError, is_number, spelt
 from evalkit.evaluation.decisions import Decisions, decisions_on, every_case
 from evalkit.evaluation.decomposition.attribute import Attribution
 from evalkit.evaluation.evaluate import evaluate
@@ -57,7 +57,7 @@ def value_for_money(
 
     Raises `OptionError` for rates, years or draws that make no sense."""
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
-        raise OptionError(f"draws={draws!r} is not a choice. Use a whole number, 100 or more.")
+        raise OptionError(f"draws={spelt(draws)} is not a choice. Use a whole number, 100 or more.")
     evaluation = _evaluated(source, "value_for_money")
     prices = Prices(discount, price_year, inflation)
     if price_year is None:
@@ -98,8 +98,8 @@ def _worth(given: float | Sequence[float] | None) -> tuple[float, float] | None:
     ends = tuple(given) if isinstance(given, Iterable) else (given,)
     if len(ends) not in (1, 2) or not all(is_number(w) and w > 0 for w in ends) or ends[0] > ends[-1]:
         raise OptionError(
-            f"worth={given!r} is not a choice. Give what one outcome is worth, above 0, or the two ends of a range such"
-            " as (750, 1050), in the currency and prices of the costs."
+            f"worth={spelt(given)} is not a choice. Give what one outcome is worth, above 0, or the two ends of a "
+            "range such as (750, 1050), in the currency and prices of the costs."
         )
     return float(ends[0]), float(ends[-1])
 

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from evalkit.draws import in_parallel
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice, spelt
 from evalkit.inference import Estimate, Interval
 from evalkit.inference.intervals import check_level
 from evalkit.study.paths import UNKNOWN, Paths
@@ -293,7 +293,7 @@ def _schedules(paths: Paths, component: str, level: str) -> np.ndarray:
 def _orders(deal: Deal, draws: int, seed: int) -> tuple[Iterator[np.ndarray], bool]:
     """Other orders (G,), and whether these are all of them."""
     if draws < 1:
-        raise OptionError(f"draws={draws!r} is not a choice. Use a whole number of 1 or more.")
+        raise OptionError(f"draws={spelt(draws)} is not a choice. Use a whole number of 1 or more.")
     if deal.count - 1 <= draws:
         return _every(deal), True
 

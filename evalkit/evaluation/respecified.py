@@ -12,7 +12,7 @@ import pandas as pd
 from evalkit.components import separability
 from evalkit.designs.rollout.plan import Rules
 from evalkit.designs.threads import one_thread
-from evalkit.errors import OptionError, check_choice, check_periods, is_number
+from evalkit.errors import OptionError, check_choice, check_periods, is_number, spelt
 from evalkit.evaluation.ladder import EQUAL, Choices, published, run, window_of
 from evalkit.evaluation.rungs import rungs_for
 from evalkit.inference.intervals import check_level
@@ -92,7 +92,9 @@ def _refit(study: Study, known: pd.Series, choices: Choices, outcome: Outcome, l
 def beside_what_matters(found: pd.DataFrame, outcome: Outcome, matters: float | None) -> pd.DataFrame:
     """The rows with `matters` and `lean`: which benefit or harm each interval leaves out. 0 and None: none is said."""
     if matters is not None and not (is_number(matters) and 0 <= matters < math.inf):
-        raise OptionError(f"matters={matters!r} is not a choice. Give the smallest effect worth having, or 0 for none.")
+        raise OptionError(
+            f"matters={spelt(matters)} is not a choice. Give the smallest effect worth having, or 0 for none."
+        )
     size, good = matters or None, 1.0 if outcome.better == "higher" else -1.0
     words = [
         lean_of_range(sorted((good * row.conf_low, good * row.conf_high)), size,

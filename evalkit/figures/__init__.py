@@ -31,7 +31,7 @@ from evalkit.figures.over_time import over_time
 from evalkit.figures.style import NARROW, Drawn, to_png, to_svg
 from evalkit.figures.timeline import separability, timeline
 from evalkit.figures.value import acceptability, value_plane
-from evalkit.folders import make_folder
+from evalkit.folders import filled
 from evalkit.show.tables import csv_text
 from evalkit.show.words import escaped, harmless, untypeset
 
@@ -100,13 +100,12 @@ class Picture:
 
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """Write NAME.svg, NAME.png, NAME.csv and NAME.txt (its words) into `folder`; return their paths."""
-        place = Path(folder)
-        make_folder(place)
-        paths = tuple(place / f"{self.name}.{kind}" for kind in ("svg", "png", "csv", "txt"))
-        paths[0].write_bytes(self.svg)
-        paths[1].write_bytes(self.png)
-        paths[2].write_text(csv_text(self.data), encoding="utf-8")
-        paths[3].write_text(harmless(f"{self.title}\n\n{self.alt}\n\n{self.description}\n"), encoding="utf-8")
+        with filled(Path(folder)) as place:
+            paths = tuple(place / f"{self.name}.{kind}" for kind in ("svg", "png", "csv", "txt"))
+            paths[0].write_bytes(self.svg)
+            paths[1].write_bytes(self.png)
+            paths[2].write_text(csv_text(self.data), encoding="utf-8")
+            paths[3].write_text(harmless(f"{self.title}\n\n{self.alt}\n\n{self.description}\n"), encoding="utf-8")
         return paths
 
     def to_html(self) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.figures import style
 from evalkit.figures.inputs import frame_of
 from evalkit.show.words import count_words, plural, sentence_case
@@ -69,7 +69,7 @@ def _one(table: pd.DataFrame, place: object) -> pd.DataFrame:
     if not known:
         raise OptionError("The table is empty: no place could be answered for.")
     if place is not None and place not in known:
-        raise OptionError(f"There is no place {place!r} in this table. It has: {', '.join(map(str, known))}.")
+        raise OptionError(f"There is no place {spelt(place)} in this table. It has: {', '.join(map(str, known))}.")
     found = table[table["place"] == (known[0] if place is None else place)]
     return found[found["cohort"] == found["cohort"].iloc[0]] if "cohort" in found else found
 

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.text import Text
 from matplotlib.transforms import offset_copy
 
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.show.words import harmless, join_words
 
 INK = "#1a1a1a"
@@ -131,7 +131,7 @@ def theme() -> AbstractContextManager[None]:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, apart from pyplot's list of open figures."""
     if not 2.5 <= width <= 20:
-        raise OptionError(f"width={width!r} is not a width for a figure. Use inches between 2.5 and 20.")
+        raise OptionError(f"width={spelt(width)} is not a width for a figure. Use inches between 2.5 and 20.")
     figure = Drawn(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln, ndtr, stdtr, stdtrit
 
-from evalkit.errors import EvalkitError, OptionError, check_choice
+from evalkit.errors import EvalkitError, OptionError, check_choice, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import check_level
 from evalkit.vocabulary import RESTRICTIONS, Restriction
@@ -54,7 +54,7 @@ def honest_intervals(
     except (TypeError, ValueError):
         bounds = np.array([np.nan])
     if not bounds.size or not (np.isfinite(bounds) & (bounds >= 0)).all():
-        raise OptionError(f"M={M!r} bounds a drift, so that it cannot be negative or missing. Use 0 or more.")
+        raise OptionError(f"M={spelt(M)} bounds a drift, so that it cannot be negative or missing. Use 0 or more.")
     study = event_study(estimate, over, inference)
     made = [study.smooth(m, level) if restriction == "smoothness" else study.relative(m, level) for m in bounds]
     return pd.DataFrame({
@@ -66,7 +66,9 @@ def honest_intervals(
 def event_study(estimate: Estimate, over: tuple[int, int | None], inference: str = "auto") -> EventStudy:
     """Leads and later rows of an estimate, with their joint covariance."""
     if not isinstance(estimate, Estimate):
-        raise EvalkitError(f"Honest intervals need an Estimate with one row an event time, and this is {estimate!r}.")
+        raise EvalkitError(
+            f"Honest intervals need an Estimate with one row an event time, and this is {spelt(estimate)}."
+        )
     first, end = _ends(over)
     labels = estimate.labels
     by_event = "event_time" in labels and not labels["event_time"].isna().any()
@@ -87,7 +89,7 @@ def event_study(estimate: Estimate, over: tuple[int, int | None], inference: str
     known = np.isfinite(np.diag(spread.vcov)) & np.isfinite(estimate.value)
     later = (time >= first) & (time <= last)
     if not (later & known).any() or (later & ~known).any() or first <= reference or last > time.max():
-        raise OptionError(f"over={over!r} asks for event times that have no interval here. Rows: {time.tolist()}.")
+        raise OptionError(f"over={spelt(over)} asks for event times that have no interval here. Rows: {time.tolist()}.")
     order = [*np.flatnonzero((time < reference) & known)[::-1], *np.flatnonzero(later)]
     before = int(((time < reference) & known).sum())
     at, weights = time[order] - reference, np.full(int(later.sum()), 1 / later.sum())
@@ -100,7 +102,7 @@ def _ends(over: tuple[int, int | None]) -> tuple[int, int | None]:
     pair = isinstance(over, (tuple, list)) and len(over) == 2 and isinstance(over[0], Integral)
     if pair and (over[1] is None or isinstance(over[1], Integral)):
         return int(over[0]), None if over[1] is None else int(over[1])
-    raise OptionError(f"over={over!r} is no pair of event times. Give the first and the last, such as (0, 3).")
+    raise OptionError(f"over={spelt(over)} is no pair of event times. Give the first and the last, such as (0, 3).")
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 
 PRIOR_DF = 10.0
 """Degrees of freedom that a working covariance is worth, at most, beside those of the refits."""
@@ -85,7 +85,9 @@ def joined(parts: Sequence[Spread], own: np.ndarray, vcov: np.ndarray) -> Spread
 def check_level(level: float) -> float:
     """Raise `OptionError` unless 0 < level < 1."""
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise OptionError(f"level={level!r} is not a confidence level. Use a number between 0 and 1, such as 0.95.")
+        raise OptionError(
+            f"level={spelt(level)} is not a confidence level. Use a number between 0 and 1, such as 0.95."
+        )
     return float(level)
 
 

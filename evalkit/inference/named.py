@@ -9,7 +9,7 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, is_number
+from evalkit.errors import OptionError, is_number, spelt
 from evalkit.inference import labels as row_labels
 from evalkit.inference.labelled import Labels
 from evalkit.show.tables import Summary, from_frame
@@ -44,7 +44,7 @@ class Named(ABC):
     def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
         """Ends of the pointwise intervals of level 1 - alpha, columns 0 and 1, by what they are of."""
         if not is_number(alpha) or not 0 < alpha < 1:
-            raise OptionError(f"alpha={alpha!r} is not a choice. Use a number between 0 and 1, such as 0.05.")
+            raise OptionError(f"alpha={spelt(alpha)} is not a choice. Use a number between 0 and 1, such as 0.05.")
         frame = self.to_frame(1 - alpha)
         ends = {i: self._by_name(frame[c]) for i, c in enumerate(("conf_low", "conf_high"))}
         return pd.DataFrame(ends)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.study import Study
 from evalkit.study.calendar import Calendar, calendar_kind, period_positions
 from evalkit.study.component import spells_of
@@ -77,7 +77,7 @@ def _looks(study: Study, calendar: Calendar, components: Sequence[str], said: di
         places = calendar.place(np.array(listed, dtype=object))
         other = calendar_kind(np.array(listed, dtype=object)) != calendar.kind
         if other or np.isnan(places).any() or (np.diff(places) <= 0).any():
-            raise OptionError(f"looks={listed!r}: give periods of this calendar from first to last, each once.")
+            raise OptionError(f"looks={spelt(listed)}: give periods of this calendar from first to last, each once.")
         return tuple(listed)
     step = max(1, round(_in_a_year(calendar) / _YEARLY[how]))
     first, last = (_position(calendar, said.get(k)) for k in ("first", "last"))
@@ -110,7 +110,7 @@ def _position(calendar: Calendar, moment: object) -> int | None:
     place = float(calendar.place(np.array([moment], dtype=object))[0])
     own = calendar_kind(np.array([moment], dtype=object))
     if math.isnan(place) or own in _WIDER.get(calendar.kind, ()):
-        raise OptionError(f"{moment!r} is no period of this calendar. Write it like {calendar.values[0]!s}.")
+        raise OptionError(f"{spelt(moment)} is no period of this calendar. Write it like {calendar.values[0]!s}.")
     return math.floor((place - calendar.start[0]) / _length(calendar) + 1e-9)
 
 
@@ -179,7 +179,7 @@ def position_of(calendar: Calendar, as_of: object) -> float:
         as_of = date_at(own, float(period_positions(np.array([as_of], dtype=object))[0]) + 1)
     place = float(calendar.place(np.array([as_of], dtype=object))[0])
     if math.isnan(place):
-        raise OptionError(f"as_of={as_of!r} is no day. Write it like 2027-05-31, or as a period of the study.")
+        raise OptionError(f"as_of={spelt(as_of)} is no day. Write it like 2027-05-31, or as a period of the study.")
     return place if isinstance(as_of, date) else place + (1.0 if calendar.kind != "day" else 0.0)
 
 

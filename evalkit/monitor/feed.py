@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, suggest
+from evalkit.errors import EvalkitError, Problem, StudyError, first_rows, raise_problems, spelt, suggest
 from evalkit.study.frame import FileSource, FrameSource, Table, find_files, open_source
 from evalkit.study.reading import Cells
 from evalkit.study.schema import Rule, check_column
@@ -251,7 +251,7 @@ def _days(column: pd.Series, subject: str, name: str, problems: list[Problem]) -
             rows = np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))
             shown = values[wrong].iloc[0]
             where = f"{name}, {first_rows(column.index[rows[:5]], len(rows))}"
-            problems.append(Problem(f"{subject} {shown!r} {what}", where, "Write days like 2027-05-31."))
+            problems.append(Problem(f"{subject} {spelt(shown)} {what}", where, "Write days like 2027-05-31."))
     days = read.dt.normalize().to_numpy()
     return pd.Series(np.where(codes < 0, np.datetime64("NaT"), days[codes]) if len(days) else days, column.index)
 

@@ -23,7 +23,7 @@ from evalkit.reporting.blocks import Block, Group, Heading, Paragraph, Section
 from evalkit.reporting.formats import page_of
 from evalkit.show.numbers import percent
 from evalkit.show.tables import Table, csv_text, make_table
-from evalkit.show.words import Count, count_words, full_stop, join_words, noun_from_column, sentence_case
+from evalkit.show.words import Count, count_words, full_stop, join_words, plural, sentence_case
 from evalkit.study import Study
 
 PAGE = "watch.html"
@@ -153,10 +153,11 @@ def _delivery(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
     if not len(table):
         yield Paragraph("Starts are read from the rows: there is no register of dates to hold them against.")
         return
+    period = watch.study.noun_for(watch.study.period)
     for name, mine in table.groupby("component", sort=False):
         on, late = int((mine["state"] == "on").sum()), int((mine["state"] == "late").sum())
         gone = mine.loc[mine["state"] == "on", "late"].fillna(0.0)
-        behind = f", {gone.mean():.1f} {noun_from_column(str(watch.study.period))}s after plan on average" if on else ""
+        behind = f", {gone.mean():.1f} {plural(period)} after plan on average" if on else ""
         yield Paragraph(
             full_stop(f"{labels[str(name)]}: on in {on} of {count_words(len(mine), 'place')}{behind}; {late} late")
         )

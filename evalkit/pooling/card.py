@@ -26,6 +26,7 @@ from evalkit.pooling.export import Exported, fhir_evidence, rows_csv
 from evalkit.pooling.parts import (
     CardComponent,
     CardOutcome,
+    Count,
     Estimand,
     Name,
     Part,
@@ -41,19 +42,25 @@ from evalkit.study.component import CARD
 from evalkit.study.schema import unprintable
 from evalkit.vocabulary import CheckStatus
 
-SCHEMA, VERSION = "evalkit/evidence-card", "1.0"
+SCHEMA, VERSION = "evalkit/evidence-card", "1.1"
 TIDIER = (*CARD, "what")
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 
 
 class Card(Part):
-    """An evidence card. Raises `pydantic.ValidationError` with everything that does not hold together."""
+    """An evidence card. Raises `pydantic.ValidationError` with everything that does not hold together.
+
+    clusters_changed: clusters that are in only one of this version and that which it supersedes. data_fingerprint: of
+    clusters and dates; cluster_fingerprint: of clusters alone (both of it since version 1.1).
+    """
 
     schema_: Literal["evalkit/evidence-card"] = Field(alias="schema", default="evalkit/evidence-card")
-    version: Literal["1.0"] = "1.0"
+    version: Literal["1.0", "1.1"] = "1.1"
     study: Name
     supersedes: Words | None = None
+    clusters_changed: Count | None = None
     data_fingerprint: Name
+    cluster_fingerprint: Name | None = None
     outcome: CardOutcome
     estimand: Estimand
     population: Population
@@ -118,8 +125,8 @@ class Card(Part):
     def save(self, folder: str | Path) -> Path:
         """Write the card into a folder of cards, in place of the version that it supersedes; the file's path.
 
-        Raises `EvalkitError` where another version lies there that it does not supersede, where it adds or drops so few
-        clusters that the two versions would give them away, and where the study was withdrawn.
+        Raises `EvalkitError` where another version lies there that it does not supersede, where it adds, drops or
+        exchanges so few clusters that the two versions would give them away, and where the study was withdrawn.
         """
         place = Path(folder) / self.file
         for withdrawn in (f"{file_name(self.study)}.withdrawn.json", self.file.replace(".json", ".withdrawn.json")):
@@ -138,10 +145,26 @@ class Card(Part):
         if self.supersedes != before.key:
             advice = f"Make it with supersedes={before.key!r}, or give the study another id."
             raise EvalkitError(str(Problem(f"There is a card of {self.name!r} already", before.file, advice)))
-        added, fewest = abs(self.clusters - before.clusters), self.provenance.disclosure.min_clusters
-        if 0 < added < fewest:
-            what = f"The new card of {self.name!r} differs by {added} of its clusters, which the two would give away"
+        changed, fewest = self._changed_since(before), self.provenance.disclosure.min_clusters
+        if changed is None:
+            what = f"The new card of {self.name!r} has as many clusters as the one before, and not the same"
+            advice = "Make it with before=, the study of the earlier card (evalkit card --before), which counts them."
+            raise EvalkitError(str(Problem(what, before.file, advice)))
+        if 0 < changed < fewest:
+            what = f"The new card of {self.name!r} differs by {changed} of its clusters, which the two would give away"
             raise EvalkitError(str(Problem(what, before.file, f"Wait until {fewest} or more are added.")))
+
+    def _changed_since(self, before: Card) -> int | None:
+        """Clusters that are in one of two versions only, as it says, or at least as their numbers differ by; None where
+        some were exchanged for others and nothing says how many."""
+        added, ours, theirs = abs(self.clusters - before.clusters), self.cluster_fingerprint, before.cluster_fingerprint
+        if self.clusters_changed or added:
+            return max(self.clusters_changed or 0, added)
+        if ours and theirs:
+            return 0 if ours == theirs else None
+        dates = self.population.dates  # of cards before 1.1 the one fingerprint tells of clusters where dates are alike
+        alike = dates is None or dates != before.population.dates or self.data_fingerprint == before.data_fingerprint
+        return 0 if alike else None
 
     def to_csv(self) -> str:
         """Rows with a number in metafor's shape: study, row, component, yi, vi, df, verdict."""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from evalkit import __version__
 from evalkit.decision.case import Case
 from evalkit.disclosure.rules import Rules, rules_of
-from evalkit.errors import EvalkitError, OptionError, Problem, raise_problems, suggest
+from evalkit.errors import EvalkitError, OptionError, Problem, raise_problems, spelt, suggest
 from evalkit.evaluation.decisions import every_case
 from evalkit.evaluation.decomposition.pieces import decompose
 from evalkit.evaluation.results import Evaluation, safe
@@ -26,7 +26,6 @@ from evalkit.inference.replicates import NO_REFIT
 from evalkit.pooling.card import TIDIER, Card
 from evalkit.pooling.parts import MIN_CLUSTERS, Row
 from evalkit.pooling.reading import problems_of
-from evalkit.show.words import noun_from_column
 from evalkit.study import Component, Outcome, Study
 from evalkit.study.money import PROGRAMME, letters_of
 from evalkit.verdicts.rules import weaknesses
@@ -48,6 +47,7 @@ def card(
     population: str | Mapping[str, object] | None = None,
     terms: Mapping[str, str] | None = None,
     supersedes: Card | str | None = None,
+    before: Study | None = None,
     measured: str = "",
     indigo: str | None = None,
     licence: str | None = None,
@@ -58,7 +58,9 @@ def card(
     study: its id across places, by default made of its title. outcome: a column, default the first; outcome_id: what
     it is called across places, default the column. population: words, or any fields of `Population` (description,
     place, dates, people, baseline). terms: component -> what it is called across places; a person says so. supersedes:
-    the earlier card that this one replaces, or its key. indigo: id in an INDIGO register. made: date, default today.
+    the earlier card that this one replaces, or its key; before: the study that it was made of, needed where clusters
+    were exchanged for others: the card says how many are in one of the two only. indigo: id in an INDIGO register.
+    made: date, default today.
 
     A component with fewer than three exposed or comparison clusters keeps its verdict and loses its number, whatever
     the rules of the study say. Raises `EvalkitError` for anything but an Evaluation as `evaluate` gave it, and
@@ -70,14 +72,18 @@ def card(
     about = _About(evaluation, evaluation.study.outcome(outcome))
     for name, value in (("population", population), ("terms", terms)):
         if not (value is None or isinstance(value, Mapping) or (name == "population" and isinstance(value, str))):
-            raise OptionError(str(Problem(f"{name}={value!r} is no table", "card", "Give names and what they are.")))
+            raise OptionError(
+                str(Problem(f"{name}={spelt(value)} is no table", "card", "Give names and what they are."))
+            )
     named = _terms(evaluation.study, terms or {})
     given = {"description": population} if isinstance(population, str) else dict(population or {})
     rows, vcov = about.rows
     said: dict[str, Any] = {
         "study": study or _named(evaluation.study.title),
         "supersedes": supersedes.key if isinstance(supersedes, Card) else supersedes,
+        "clusters_changed": _changed(evaluation.study, before, supersedes),
         "data_fingerprint": _fingerprint(evaluation.study),
+        "cluster_fingerprint": _hashed(["evalkit/evidence-card/clusters", *_clusters(evaluation.study)]),
         "outcome": about.outcome_fields(outcome_id, measured),
         "estimand": about.estimand,
         "population": {**about.population, **given},
@@ -236,7 +242,7 @@ class _About:
         study = self.evaluation.study
         base = (study.settings or {}).get("base_window") or 6
         over_time = study.paths.n_periods > 1
-        period = noun_from_column(str(study.period)) if over_time else ""
+        period = str(study.noun_for(study.period)) if over_time else ""
         return {"whom": "reached", "weights": "adopters and periods", "others": "same", "period": period,
                 "base_window": base if over_time else None}  # fmt: skip
 
@@ -270,7 +276,7 @@ class _About:
     def level(self) -> str:
         study = self.evaluation.study
         clusters = study.paths.levels[study.paths.cluster]
-        return f"{noun_from_column(clusters.name)}, {len(clusters.names)} clusters"
+        return f"{study.noun_for(clusters.name)}, {len(clusters.names)} clusters"
 
     @property
     def checks(self) -> dict[str, str]:
@@ -352,7 +358,7 @@ def _component(c: Component, study: Study, term: str | None) -> dict[str, Any]:
     cost = None
     if c.unit_cost is not None and currency:
         cost = {"amount": float(c.unit_cost), "currency": currency, "price_year": year}
-    level = noun_from_column(str(study.paths.assigned_at[c.name]))
+    level = str(study.noun_for(study.paths.assigned_at[c.name]))
     return {"term": term, "label": _short(c.label), "assigned_at": level, "tidier": kept, "unit_cost": cost}
 
 
@@ -374,14 +380,36 @@ def _check_place(place: object, study: Study, rules: Rules) -> None:
     names: Sequence[object] = [n for level in study.paths.levels.values() for n in level.names]
     if place is not None and rules.active and str(place) in set(map(str, names)):
         advice = "Name the area that holds them all, or leave the place out."
-        raise OptionError(str(Problem(f"The place {place!r} is one of the study's own clusters", "population", advice)))
+        raise OptionError(
+            str(Problem(f"The place {spelt(place)} is one of the study's own clusters", "population", advice))
+        )
 
 
 def _fingerprint(study: Study) -> str:
     """A salted hash of the list of clusters and of the dates: alike for the same places and time, told by nothing."""
-    names = sorted(map(str, study.paths.levels[study.paths.cluster].names))
-    parts = ["evalkit/evidence-card/1", *names, str(study.paths.periods[0]), str(study.paths.periods[-1])]
+    dates = (str(study.paths.periods[i]) for i in (0, -1))
+    return _hashed(["evalkit/evidence-card/1", *_clusters(study), *dates])
+
+
+def _hashed(parts: Sequence[str]) -> str:
     return "sha256:" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def _clusters(study: Study) -> list[str]:
+    return sorted(map(str, study.paths.levels[study.paths.cluster].names))
+
+
+def _changed(study: Study, before: object, supersedes: Card | str | None) -> int | None:
+    """How many clusters are in one of two studies only. Raises `OptionError` for what is not the study before."""
+    if before is None:
+        return None
+    if not isinstance(before, Study):
+        raise OptionError(f"before={spelt(before)} is no study. Give the ek.Study that the earlier card was made of.")
+    if supersedes is None:
+        raise OptionError("before goes with supersedes: say which card was made of that study.")
+    if isinstance(supersedes, Card) and _fingerprint(before) != supersedes.data_fingerprint:
+        raise OptionError("before is not the study that the superseded card was made of: clusters or dates differ.")
+    return len(set(_clusters(study)) ^ set(_clusters(before)))
 
 
 def _dates(study: Study) -> tuple[str, str] | None:

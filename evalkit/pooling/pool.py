@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import block_diag
 
-from evalkit.errors import EvalkitError, OptionError, check_choice
+from evalkit.errors import EvalkitError, OptionError, check_choice, spelt
 from evalkit.folders import put
 from evalkit.inference.intervals import check_level
 from evalkit.pooling.card import Card
@@ -85,7 +85,7 @@ def pool(
     if isinstance(cards, (str, Path)):
         cards = Cards.load(cards)
     if not isinstance(cards, Iterable):
-        raise OptionError(f"cards={cards!r} are no cards. Give ek.Cards, a folder of them, or a list of cards.")
+        raise OptionError(f"cards={spelt(cards)} are no cards. Give ek.Cards, a folder of them, or a list of cards.")
     served = cards if isinstance(cards, Cards) else Cards.of(cards)
     if not len(served):
         raise EvalkitError("There is no card to pool.")
@@ -101,9 +101,11 @@ def _pairs(interactions: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ..
     """Pairs of components, each asked for once. Raises `OptionError` for anything else."""
     given = [tuple(p) if isinstance(p, (tuple, list)) else p for p in interactions]
     if isinstance(interactions, str) or not all(isinstance(p, tuple) and len(set(p)) == len(p) == 2 for p in given):
-        raise OptionError(f"interactions={interactions!r} are no pairs of components. Write [('nurse', 'policy')].")
+        raise OptionError(
+            f"interactions={spelt(interactions)} are no pairs of components. Write [('nurse', 'policy')]."
+        )
     if len({frozenset(p) for p in given}) < len(given):
-        raise OptionError(f"interactions={interactions!r} ask for a pair twice.")
+        raise OptionError(f"interactions={spelt(interactions)} ask for a pair twice.")
     return tuple((str(a), str(b)) for a, b in given)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, is_number
+from evalkit.errors import OptionError, is_number, spelt
 from evalkit.pooling.combinations import identified_together, partners
 from evalkit.pooling.model import Fit
 from evalkit.pooling.parts import CardOutcome
@@ -167,7 +167,7 @@ class Pooled:
         listed = [mix] if isinstance(mix, str) else mix
         given = dict(mix) if isinstance(mix, Mapping) else dict.fromkeys(listed, 1.0) if _is_list(listed) else {}
         if not any(given.values()) or not all(isinstance(n, str) and is_number(w) for n, w in given.items()):
-            raise OptionError(f"mix={mix!r} is not a mix. Give components by name, such as {{'nurse': 1}}.")
+            raise OptionError(f"mix={spelt(mix)} is not a mix. Give components by name, such as {{'nurse': 1}}.")
         weights = np.zeros(len(self.gathered.columns))
         for name, dose in given.items():
             weights[self.gathered.names.at(name)] += dose

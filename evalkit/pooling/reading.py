@@ -55,7 +55,9 @@ def read_card(text: str, name: str) -> tuple[Card | Withdrawal, tuple[str, ...]]
         advice = f"This evalkit reads versions {VERSION.partition('.')[0]}.x: make the card again, or update evalkit."
         raise Refused([Problem(f"It has version {said.get('version')!r}", name, advice)])
     model = Card if said["schema"] == SCHEMA else Withdrawal
-    later, apart = {**said, "version": VERSION}, []
+    later, apart = {**said}, []
+    if int(minor) > _MINOR or model is Withdrawal:
+        later["version"] = model.model_fields["version"].default
     if int(minor) > _MINOR:
         apart = _take_unknown(model, later)
     try:

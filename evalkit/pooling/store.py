@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import pandas as pd
 
 from evalkit.errors import EvalkitError, OptionError, Problem, check_choice, raise_problems
-from evalkit.folders import put
+from evalkit.folders import make_folder, put
 from evalkit.pooling.card import Card, earlier_card
 from evalkit.pooling.parts import Withdrawal
 from evalkit.pooling.reading import Refused, read_card, text_of
@@ -95,7 +95,7 @@ class Cards:
             for card in self.cards:
                 card.save(place)
             return place
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         with _database(place) as base:
             for card in self.cards:
                 for (text,) in base.execute("select card from cards where file = ?", [card.file]).fetchall():

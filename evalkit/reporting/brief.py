@@ -22,7 +22,7 @@ from evalkit.reporting.names import Names, names_of, spread, statements_of
 from evalkit.reporting.plan import plan_sentence
 from evalkit.show.numbers import Nouns, pounds, range_words, scale_for
 from evalkit.show.tables import Cell, Table
-from evalkit.show.words import count_words, full_stop, join_words, noun_from_column, quoted, sentence_case
+from evalkit.show.words import count_words, full_stop, join_words, quoted, sentence_case
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.evidence import CheckOutcome
@@ -153,7 +153,7 @@ def the_whole(evaluation: Evaluation, outcome: str, cost: str) -> Table | None:
         ends = sorted((case.good * case.conf_low, case.good * case.conf_high))
         numbers = (case.good * case.estimate, *ends)
         matters = case.matters if case.matters is not None else float("nan")
-        nouns = Nouns(noun_from_column(str(study.unit)), currency=study.currency, time=case.unit)
+        nouns = Nouns(study.noun_for(study.unit), currency=study.currency, time=case.unit)
         scale = scale_for((*numbers, matters), case.kind, nouns, case.std_error, (matters, -matters))
         said = sentence_case(f"{scale.effect(numbers[0])}{scale.tail} (likely range {scale.span(*ends)})")
         found = (Run(said, "#attribution", "worked"), f". {full_stop(verdict[2])}")

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, is_number, is_whole, raise_problems, suggest
+from evalkit.errors import OptionError, Problem, is_number, is_whole, raise_problems, spelt, suggest
 from evalkit.rollouts.dates import is_never, make_calendar_of, place_of
 from evalkit.rollouts.noise import Noise
 from evalkit.study.calendar import Calendar
@@ -151,15 +151,17 @@ class Brief:
 
 
 def make_brief(
-    places: Sequence[str] | pd.DataFrame, components: Sequence[Planned], periods: Sequence[object], noise: Noise,
-    window: int, together: Sequence[Sequence[str]] = (), per_month: int | None = None, now: object = None,
+    places: Sequence[str] | pd.DataFrame, components: Sequence[Planned], periods: Sequence[object] | Calendar,
+    noise: Noise, window: int, together: Sequence[Sequence[str]] = (), per_month: int | None = None, now: object = None,
 ) -> Brief:  # fmt: skip
     """A brief that can be planned from; what contradicts itself is in `contradictions`. Raises `OptionError` with what
-    cannot be meant at all: unknown names, dates that are none, numbers out of range."""
+    cannot be meant at all: unknown names, dates that are none, numbers out of range. periods: first and last, or all of
+    them."""
     raise_problems(
         [*_wrong_components(components), *_wrong_window(window, per_month), *_wrong_groups(together)], OptionError
     )
-    table, calendar = places_table(places, noise), make_calendar_of(periods)
+    calendar = periods if isinstance(periods, Calendar) else make_calendar_of(periods)
+    table = places_table(places, noise)
     merged, members, asked = merge(components, together, calendar)
     share, reach_of, notes = _reaches(table, merged)
     names, P, T = table["place"].tolist(), len(table), len(calendar)
@@ -197,7 +199,7 @@ def _fix(
     for place, moment in c.fixed.items():
         if str(place) not in names:
             problems.append(
-                Problem(f"Unknown place {place!r}", f"fixed of {c.name!r}", suggest(str(place), names, "Places"))
+                Problem(f"Unknown place {spelt(place)}", f"fixed of {c.name!r}", suggest(str(place), names, "Places"))
             )
             continue
         i, never = names.index(str(place)), is_never(moment)
@@ -211,7 +213,7 @@ def _fix(
 def _fixed_at(c: Planned, place: str, calendar: Calendar) -> int:
     """Position of the start that is fixed for a component in a place; that after the last period for never."""
     moment = c.fixed[place]
-    return len(calendar) if is_never(moment) else place_of(calendar, moment, f"fixed of {c.name!r} in {place!r}")
+    return len(calendar) if is_never(moment) else place_of(calendar, moment, f"fixed of {c.name!r} in {spelt(place)}")
 
 
 def merge(
@@ -286,23 +288,29 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
         if c.wanted is not None and (not is_number(c.wanted) or not c.wanted):
             found.append(
                 Problem(
-                    f"wanted={c.wanted!r} leaves nothing to look for",
+                    f"wanted={spelt(c.wanted)} leaves nothing to look for",
                     where,
                     "Use a number other than 0, in the outcome's unit.",
                 )
             )
         if c.per_month is not None and not is_whole(c.per_month):
-            found.append(Problem(f"per_month={c.per_month!r} is no number of places", where, "Use a whole number."))
+            found.append(
+                Problem(f"per_month={spelt(c.per_month)} is no number of places", where, "Use a whole number.")
+            )
         if not is_whole(c.lag):
-            found.append(Problem(f"lag={c.lag!r} is no number of periods", where, "Use a whole number, 0 or more."))
+            found.append(
+                Problem(f"lag={spelt(c.lag)} is no number of periods", where, "Use a whole number, 0 or more.")
+            )
         if c.reach is not None and not isinstance(c.reach, str) and not (is_number(c.reach) and 0 < c.reach <= 1):
             found.append(
-                Problem(f"reach={c.reach!r} is no share", where, "Use a number above 0 and up to 1, or a column.")
+                Problem(f"reach={spelt(c.reach)} is no share", where, "Use a number above 0 and up to 1, or a column.")
             )
         if not isinstance(c.everywhere, (bool, np.bool_)):
-            found.append(Problem(f"everywhere={c.everywhere!r} is neither True nor False", where, "Write one of them."))
+            found.append(
+                Problem(f"everywhere={spelt(c.everywhere)} is neither True nor False", where, "Write one of them.")
+            )
         if c.unit_cost is not None and not (is_number(c.unit_cost) and c.unit_cost >= 0):
-            found.append(Problem(f"unit_cost={c.unit_cost!r} is no cost", where, "Use a number, 0 or more."))
+            found.append(Problem(f"unit_cost={spelt(c.unit_cost)} is no cost", where, "Use a number, 0 or more."))
         if not isinstance(c.fixed, Mapping):
             found.append(Problem("fixed is no table of places and periods", where, "Write {'Bury': '2027-06'}."))
     return found
@@ -311,16 +319,16 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
 def _wrong_window(window: int, per_month: int | None) -> list[Problem]:
     found = []
     if not is_whole(window, 1):
-        found.append(Problem(f"window={window!r} is no number of periods", "", "Use a whole number, 1 or more."))
+        found.append(Problem(f"window={spelt(window)} is no number of periods", "", "Use a whole number, 1 or more."))
     if per_month is not None and not is_whole(per_month):
-        found.append(Problem(f"per_month={per_month!r} is no number of starts", "", "Use a whole number."))
+        found.append(Problem(f"per_month={spelt(per_month)} is no number of starts", "", "Use a whole number."))
     return found
 
 
 def _wrong_groups(together: object) -> list[Problem]:
     groups = list(together) if isinstance(together, Iterable) and not isinstance(together, str) else [together]
     return [
-        Problem(f"together={members!r} joins nothing", "", "Give pairs of names: [('policy', 'nurse')].")
+        Problem(f"together={spelt(members)} joins nothing", "", "Give pairs of names: [('policy', 'nurse')].")
         for members in groups
         if not isinstance(members, (list, tuple)) or len(members) < 2
     ]
@@ -333,7 +341,7 @@ def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataF
         if "place" not in table:
             raise OptionError(f"places has no column 'place'. It has: {', '.join(map(str, places.columns))}.")
     elif isinstance(places, Mapping) or not isinstance(places, Iterable):
-        raise OptionError(f"places={places!r} is no list of names. Give one, or a frame with place and people.")
+        raise OptionError(f"places={spelt(places)} is no list of names. Give one, or a frame with place and people.")
     else:
         listed = [places] if isinstance(places, str) else list(places)
         table = pd.DataFrame({"place": pd.Series(listed, dtype=object)})
@@ -348,7 +356,7 @@ def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataF
     if named.isna().any() or (named.astype(str).str.strip() == "").any():
         problems.append(Problem("A place has no name", "places", "Name every place."))
     if (twice := named[named.astype(str).duplicated()]).size:
-        problems.append(Problem(f"The place {twice.iloc[0]!r} stands twice", "places", "Give each place one row."))
+        problems.append(Problem(f"The place {spelt(twice.iloc[0])} stands twice", "places", "Give each place one row."))
     if not (np.isfinite(people) & (people > 0)).all():
         row = int(np.flatnonzero(~(np.isfinite(people) & (people > 0)))[0])
         problems.append(
@@ -377,14 +385,14 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
             given = given / table["people"].to_numpy() if np.nanmax(given, initial=0.0) > 1 else given
             if not ((given > 0) & (given <= 1)).all():
                 raise OptionError(
-                    f"places has values in {c.reach!r} that are no shares. Use numbers above 0 and up to 1, "
+                    f"places has values in {spelt(c.reach)} that are no shares. Use numbers above 0 and up to 1, "
                     "or how many people they are; leave out places where it reaches nobody."
                 )
             share[:, k] = given
         else:
             share[:, k] = 0.5
             notes.append(
-                f"places has no column {c.reach!r}: half of the people are taken to be within reach of {c.name!r}."
+                f"places has no column {spelt(c.reach)}: half of the people are taken to be within reach of {c.name!r}."
             )
     return share, tuple(reach_of), tuple(notes)
 
@@ -396,7 +404,7 @@ def _groups(members: Sequence[Sequence[str]], together: Sequence[Sequence[str]])
     for joined in together:
         for m in joined:
             if m not in names:
-                raise OptionError(f"together names {m!r}. {suggest(str(m), names, 'Components')}")
+                raise OptionError(f"together names {spelt(m)}. {suggest(str(m), names, 'Components')}")
         at = [names[m] for m in joined]
         group[np.isin(group, group[at])] = group[at].min()
     return group

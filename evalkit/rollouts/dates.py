@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, is_number
-from evalkit.study.calendar import Calendar, calendar_kind, complete, make_calendar
+from evalkit.errors import OptionError, is_number, spelt
+from evalkit.study.calendar import Calendar, calendar_kind, complete, following, make_calendar
 
 MOST_PERIODS = 240
 
@@ -24,7 +24,9 @@ def place_of(calendar: Calendar, moment: object, what: str) -> int:
     found = np.flatnonzero((calendar.start <= where) & (where < calendar.stop))
     if not len(found):
         first, last = calendar.values[0], calendar.values[-1]
-        raise OptionError(f"{what} is {moment!r}, which is no period from {first} to {last}. Write it like {first!r}.")
+        raise OptionError(
+            f"{what} is {spelt(moment)}, which is no period from {first} to {last}. Write it like {spelt(first)}."
+        )
     return int(found[0])
 
 
@@ -37,12 +39,32 @@ def make_calendar_of(periods: Sequence[object]) -> Calendar:
     kind = np.array([first, last]) if all(is_number(p) for p in (first, last)) else np.array([first, last], object)
     every = 1.0
     if not calendar_kind(kind) or calendar_kind(kind) == "day":
-        raise OptionError(f"periods={tuple(periods)!r} are no months, quarters or whole numbers. Write '2027-01'.")
+        raise OptionError(f"periods={spelt(tuple(periods))} are no months, quarters or whole numbers. Write '2027-01'.")
     ends = make_calendar(kind).start
     if not ends[1] > ends[0]:
-        raise OptionError(f"periods={tuple(periods)!r}: the last period must come after the first.")
+        raise OptionError(f"periods={spelt(tuple(periods))}: the last period must come after the first.")
     if ends[1] - ends[0] >= MOST_PERIODS:
-        raise OptionError(f"periods={tuple(periods)!r} are more than {MOST_PERIODS} periods. Plan fewer at a time.")
+        raise OptionError(
+            f"periods={spelt(tuple(periods))} are more than {MOST_PERIODS} periods. Plan fewer at a time."
+        )
     found = complete(kind, every)
     assert found is not None
     return make_calendar(found[0].astype(kind.dtype) if kind.dtype != object else found[0])
+
+
+def carried_on(calendar: Calendar, more: int) -> Calendar:
+    """A study's calendar and as many periods after it, at its own step. Raises `OptionError` where its periods do not
+    stand one step apart, and where a plan would be too long."""
+    first, last = calendar.values[0], calendar.values[-1]
+    if len(calendar) + more > MOST_PERIODS:
+        raise OptionError(
+            f"The study's {len(calendar)} periods and {more} more are {len(calendar) + more}, and a rollout is planned "
+            f"over at most {MOST_PERIODS}. Use a lower more, or make a study of longer periods: weeks or months."
+        )
+    found = following(calendar.values, more)
+    if found is None:
+        raise OptionError(
+            f"The study's periods, from {first} to {last}, do not stand one step of whole days apart (a day, a week, a "
+            "month), so that later ones cannot be named. Make a study without gaps, of months or of weeks."
+        )
+    return make_calendar(found)

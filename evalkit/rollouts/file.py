@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import OptionError, Problem, StudyError, raise_problems, spelt, suggest
 from evalkit.rollouts.brief import Planned
 from evalkit.rollouts.noise import Noise
 from evalkit.rollouts.planning import RolloutPlan, plan_rollout
@@ -92,7 +92,7 @@ def _places(said: object, folder: Path) -> list[str] | pd.DataFrame:
     if isinstance(said, str):
         return read_table(folder / said, "places of the rollout", Cells(ids=frozenset({"place"})))
     raise StudyError(
-        f"places={said!r} is neither a list of names nor the name of a table. Write places = ['Bury', ...]."
+        f"places={spelt(said)} is neither a list of names nor the name of a table. Write places = ['Bury', ...]."
     )
 
 

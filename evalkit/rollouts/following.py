@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.errors import OptionError, check_periods
 from evalkit.rollouts.brief import Brief, Planned, make_brief
-from evalkit.rollouts.dates import make_calendar_of
+from evalkit.rollouts.dates import carried_on
 from evalkit.rollouts.impossible import why_unseen
 from evalkit.rollouts.noise import Noise
 from evalkit.rollouts.planning import RolloutPlan, check_options, search_plan
@@ -31,7 +31,8 @@ def next_rollout(
 ) -> RolloutPlan:  # fmt: skip
     """The rollout of the places that still can start, after a study's last period, that would let us tell most.
 
-    more: further periods in which outcomes are seen. What was done is kept and counts: its starts serve beside the new
+    more: further periods in which outcomes are seen, at the step of the study's own (days, weeks, months, quarters,
+    years). What was done is kept and counts: its starts serve beside the new
     ones, and no advice is given about it. Effects wanted are those that matter by the study's outcome; noise is that of
     its past unless given. Components that nothing can tell any more are kept as they are, with the reason in `.notes`;
     where nothing is left, `.impossible` says so. `.costs` is what the new starts cost at the study's unit costs.
@@ -43,10 +44,8 @@ def next_rollout(
     check_periods("window", window, 1)
     paths, starts, notes = study.paths, history(study.paths), []
     T = paths.n_periods
-    whole = make_calendar_of((study.calendar.values[0], _later(study, more)))
+    whole = carried_on(study.calendar, more)
     values = whole.values.tolist()
-    if len(whole) != T + more:
-        raise OptionError("The study's calendar has gaps; a next rollout needs periods that follow each other.")
     level, matters = paths.levels[paths.cluster], study.outcome(outcome).matters
     table = _places(paths)
     planned = []
@@ -58,7 +57,7 @@ def next_rollout(
         ))  # fmt: skip
         notes += _notes(paths, k, starts[:, k])
     noise = noise if noise is not None else Noise.from_study(study, outcome)
-    brief = make_brief(table, planned, (values[0], values[-1]), noise, window, (), per_month, values[T])
+    brief = make_brief(table, planned, whole, noise, window, (), per_month, values[T])
     brief = replace(brief, asked=np.array([bool((starts[:, k] >= T).any()) for k in range(len(planned))]))
     brief, said = _tellable(brief)
     brief = replace(brief, notes=(*notes, *said))
@@ -101,19 +100,6 @@ def _notes(paths: Paths, k: int, starts: np.ndarray) -> list[str]:
     if (on[:, :-1] & ~on[:, 1:]).any():
         said.append(STOPPED.format(name=name))
     return said
-
-
-def _later(study: Study, more: int) -> object:
-    """The period that comes `more` periods after a study's last."""
-    last, kind = study.calendar.values[-1], study.calendar.kind
-    if isinstance(last, pd.Period):
-        return last + more
-    if kind == "number" and not isinstance(last, str):
-        return last + more
-    if kind in ("month", "quarter"):
-        period = pd.Period(str(last).replace(" ", ""), freq="M" if kind == "month" else "Q") + more
-        return str(period)
-    raise OptionError(f"The periods of the study end with {last!r}, from which no later ones can be named. Use months.")
 
 
 def _tellable(brief: Brief) -> tuple[Brief, list[str]]:

@@ -85,13 +85,14 @@ class Law:
         return float(np.quantile(self.half - self.error, POWER)) if len(self.error) else np.nan
 
 
-def laws(brief: Brief, starts: np.ndarray, weights: str = "least_noise") -> tuple[Law, ...]:
-    """The law of every component under (P, K) starts. weights: those of the headline, or "equal", as published, with
-    its jackknife (comparisons of starts only)."""
+def laws(brief: Brief, starts: np.ndarray, weights: str = "least_noise", only: int | None = None) -> tuple[Law, ...]:
+    """The law of every component under (P, K) starts, or of `only` one. weights: those of the headline, or "equal", as
+    published, with its jackknife (comparisons of starts only)."""
     paths = paths_of(brief, starts)
     audit = make_audit(paths, Names(brief.names, "place", "period"))
     screen = Screen.of(brief) if weights == "equal" else None
-    return tuple(law_of(brief, paths, k, r, screen, starts) for k, r in enumerate(audit.statuses))
+    asked = enumerate(audit.statuses) if only is None else [(only, audit.statuses[only])]
+    return tuple(law_of(brief, paths, k, r, screen, starts) for k, r in asked)
 
 
 def law_of(brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | None, starts: np.ndarray) -> Law:

@@ -18,7 +18,7 @@ from evalkit.designs.rollout.plan import exposure_states
 from evalkit.designs.rollout.readers import Within
 from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError, is_number
+from evalkit.errors import NotIdentifiedError, OptionError, is_number, spelt
 from evalkit.rollouts.movers import FEWEST, moved_covariance, moved_part, read_lasting
 from evalkit.study.study import Study
 
@@ -56,15 +56,17 @@ class Noise:
     def __post_init__(self) -> None:
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reached"}
         if not isinstance(self.reached, Mapping):
-            raise OptionError(f"Noise(reached={self.reached!r}) is no table. Write {{'dual_diagnosis': 0.48}}.")
+            raise OptionError(f"Noise(reached={spelt(self.reached)}) is no table. Write {{'dual_diagnosis': 0.48}}.")
         for name, value in {**numbers, **{f"reached of {c}": sd for c, sd in self.reached.items()}}.items():
             if not is_number(value) or value < 0:
-                raise OptionError(f"Noise({name}={value!r}) is not a choice. Use a number, 0 or more.")
+                raise OptionError(f"Noise({name}={spelt(value)}) is not a choice. Use a number, 0 or more.")
         for name in ("rho", "decay", "share"):
             if getattr(self, name) >= 1:
-                raise OptionError(f"Noise({name}={getattr(self, name)!r}) is not a choice. Use 0 or more, below 1.")
+                raise OptionError(
+                    f"Noise({name}={spelt(getattr(self, name))}) is not a choice. Use 0 or more, below 1."
+                )
         if self.lasting > 1:
-            raise OptionError(f"Noise(lasting={self.lasting!r}) is not a choice. Use a share, 0 to 1.")
+            raise OptionError(f"Noise(lasting={spelt(self.lasting)}) is not a choice. Use a share, 0 to 1.")
         if not self.people > 0:
             raise OptionError("Noise(people=0) is not a choice. Say how many people a place has in a period.")
         if self.fading > self.person:
@@ -189,7 +191,7 @@ def _with_effects(share: float, kind: str, effects: float) -> float:
     """By what people's standard deviation about a share grows when effects are added to it."""
     if kind != "share" or not is_number(effects) or not 0 < share + effects < 1:
         raise OptionError(
-            f"Noise.from_study(effects={effects!r}) is not a choice for an outcome of kind {kind} with a mean of "
+            f"Noise.from_study(effects={spelt(effects)}) is not a choice for an outcome of kind {kind} with a mean of "
             f"{share:.3g}. Say what is added to a share, or leave it out."
         )
     return float(np.sqrt((share + effects) * (1 - share - effects) / (share * (1 - share))))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -205,12 +206,50 @@ def complete(values: np.ndarray, every: float) -> tuple[np.ndarray, np.ndarray] 
     return (made.astype(values.dtype) if values.dtype != object else made), place
 
 
+def following(values: np.ndarray, more: int) -> np.ndarray | None:
+    """Distinct period values in order, and as many after them, at the step that leads from each to the next and written
+    like them. Days that stand by the calendar (first days of months or quarters, last ones, any other) go on by it.
+
+    None where no one step leads from each to the next, and for times of a day.
+    """
+    kind, start = calendar_kind(values), period_positions(values)
+    if len(start) < 2 or (start % 1).any():
+        return None
+    steps = np.diff(start)
+    later = _by_months([_day(p) for p in start], more) if kind == "day" else []
+    if not later and (steps == steps[0]).all():
+        later = [float(start[-1] + steps[0] * i) for i in range(1, more + 1)]
+    if not later:
+        return None
+    out = np.empty(len(values) + more, dtype=object)
+    out[: len(values)] = values
+    out[len(values) :] = [_name(p, kind, values[0]) for p in later]
+    return out.astype(values.dtype) if values.dtype != object else out
+
+
+def _by_months(days: list[pd.Timestamp], more: int) -> list[float]:
+    """Positions of the days after those given, that stand one number of months apart; [] where they do not. The day of
+    a month that is short is its last (31 January, 28 February)."""
+    last = all(d.is_month_end for d in days)
+    apart = {(b.year - a.year) * 12 + b.month - a.month for a, b in pairwise(days)}
+    if len(apart) > 1:
+        return []
+    by, first = apart.pop(), days[0]
+    every = [first + pd.DateOffset(months=by * i) for i in range(len(days) + more)]
+    made = [d + pd.offsets.MonthEnd(0) for d in every] if last else every
+    return [d.value / 86_400e9 for d in made[len(days) :]] if made[: len(days)] == days else []
+
+
+def _day(position: float) -> pd.Timestamp:
+    return pd.Timestamp("1970-01-01") + pd.Timedelta(days=position)
+
+
 def _name(position: float, kind: str, like: object) -> object:
     """The period at a position, written like the others."""
     if kind == "number" and not isinstance(like, pd.Period):
         return f"{position:g}" if isinstance(like, str) else position
     if kind == "day":
-        stamp = pd.Timestamp("1970-01-01") + pd.Timedelta(days=position)
+        stamp = _day(position)
         form = "%Y-%m-%d"
     else:
         frequency, a_year = _FREQUENCY[kind]
@@ -218,7 +257,11 @@ def _name(position: float, kind: str, like: object) -> object:
         form = "%Y-%m" if kind == "month" else f"%YQ{stamp.quarter}"
     if isinstance(like, pd.Period):
         return pd.Period(stamp, freq=like.freq)
-    return stamp.strftime(form) if isinstance(like, str) or kind != "day" else stamp.to_datetime64()
+    if isinstance(like, str) or kind != "day":
+        return stamp.strftime(form)
+    if isinstance(like, date):  # Timestamps are dates as well
+        return stamp if isinstance(like, pd.Timestamp) else stamp.date()
+    return stamp.to_datetime64()
 
 
 @dataclass(frozen=True)

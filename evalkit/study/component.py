@@ -13,7 +13,7 @@ from typing import cast, get_args
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, is_number, raise_problems
+from evalkit.errors import OptionError, Problem, is_number, raise_problems, spelt
 from evalkit.study.formats import TABLES
 from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import CERTAINTIES, TABLE_CELLS, odd_ids, unprintable
@@ -173,22 +173,22 @@ def _component_problems(c: Component) -> Iterator[Problem]:
         if getattr(c, name) is not None and c.assigned is None:
             advice = "Say assigned='randomised', or leave it out."
             yield Problem(
-                f"{name}={getattr(c, name)!r} is given of a component that chance did not assign", where, advice
+                f"{name}={spelt(getattr(c, name))} is given of a component that chance did not assign", where, advice
             )
     if not is_number(c.touched_above) or not 0 <= c.touched_above < 1:
         advice = "Give a share of neighbours, from 0 to below 1; 0 counts a place with any neighbour exposed."
-        yield Problem(f"touched_above={c.touched_above!r}", where, advice)
+        yield Problem(f"touched_above={spelt(c.touched_above)}", where, advice)
     if not is_number(c.lag) or c.lag < 0 or c.lag != int(c.lag):
-        yield Problem(f"lag={c.lag!r}", where, "A lag is a whole number of periods, 0 or more.")
+        yield Problem(f"lag={spelt(c.lag)}", where, "A lag is a whole number of periods, 0 or more.")
     if c.unit_cost is not None and (not is_number(c.unit_cost) or c.unit_cost < 0):
-        yield Problem(f"unit_cost={c.unit_cost!r}", where, "A cost is a number, 0 or more.")
+        yield Problem(f"unit_cost={spelt(c.unit_cost)}", where, "A cost is a number, 0 or more.")
     ways = [n for n in ("exposure", "adoption", "first_period") if getattr(c, n) is not None]
     if len(ways) > 1:
         what = f"{'Both ' if len(ways) == 2 else ''}{' and '.join(ways)} are given"
         yield Problem(what, where, "Keep the column or the dated spells, not both.")
     rising = isinstance(c.bins, tuple) and len(c.bins) > 0 and all(is_number(b) for b in c.bins)
     if c.bins is not None and not (rising and all(a < b for a, b in pairwise((0, *c.bins)))):
-        yield Problem(f"bins={c.bins!r} are not increasing", where, "Give cut points above 0, from low to high.")
+        yield Problem(f"bins={spelt(c.bins)} are not increasing", where, "Give cut points above 0, from low to high.")
     if not isinstance(c.card, Mapping):
         yield Problem(f"card={c.card!r} is not a mapping", where, f"Give words by any of: {', '.join(CARD)}.")
         return
@@ -317,22 +317,22 @@ def _outcome_problems(o: Outcome) -> Iterator[Problem]:
     yield from _wrong_choice("kind", o.kind, OUTCOME_KINDS, where)
     yield from _wrong_choice("better", o.better, get_args(Better), where)
     if o.percent and o.kind != "share":
-        yield Problem(f"percent={o.percent!r}", where, f"Percentages are of kind 'share', not {o.kind!r}.")
+        yield Problem(f"percent={spelt(o.percent)}", where, f"Percentages are of kind 'share', not {o.kind!r}.")
     if not str(o.column).strip():
         yield Problem("An outcome has no column", "outcomes", "Name the column of the panel.")
     yield from _waiting_problems(o, where)
     if not isinstance(o.harm, bool):
-        yield Problem(f"harm={o.harm!r}", where, "Say True or False.")
+        yield Problem(f"harm={spelt(o.harm)}", where, "Say True or False.")
     if (o.per is None) == (o.kind == "rate") or o.per == o.column:
         advice = "Give the column of what is divided by with kind='rate', and only there: per='residents'."
         yield Problem(f"kind={o.kind!r} with per={o.per!r}", where, advice)
     elif o.per is not None:
         yield from _unprintable({"per": o.per}, where)
     if o.matters is not None and (not is_number(o.matters) or o.matters <= 0):
-        yield Problem(f"matters={o.matters!r}", where, "Give a number above 0 in the outcome's own unit.")
+        yield Problem(f"matters={spelt(o.matters)}", where, "Give a number above 0 in the outcome's own unit.")
     elif o.matters is not None and o.said == "share" and o.matters > 1:
         advice = "An effect on a share is between 0 and 1: 5 percentage points are 0.05."
-        yield Problem(f"matters={o.matters!r}", where, advice)
+        yield Problem(f"matters={spelt(o.matters)}", where, advice)
 
 
 def _waiting_problems(o: Outcome, where: str) -> Iterator[Problem]:
@@ -348,9 +348,9 @@ def _waiting_problems(o: Outcome, where: str) -> Iterator[Problem]:
             advice = "Name the columns of how long each was followed (time=) and whether it happened (event=, 0 or 1)."
             yield Problem(f"It waits for an event, and {name} is not given", where, advice)
     if o.by is not None and (not is_number(o.by) or o.by <= 0):
-        yield Problem(f"by={o.by!r}", where, "Give a number above 0 in the unit of time.")
+        yield Problem(f"by={spelt(o.by)}", where, "Give a number above 0 in the unit of time.")
 
 
 def _wrong_choice(name: str, value: object, allowed: tuple[str | None, ...], where: str) -> Iterator[Problem]:
     if value not in allowed:
-        yield Problem(f"{name}={value!r} is not a choice", where, f"Use one of: {', '.join(map(repr, allowed))}.")
+        yield Problem(f"{name}={spelt(value)} is not a choice", where, f"Use one of: {', '.join(map(repr, allowed))}.")

@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import KeyNeeded, Problem, StudyError, first_rows, raise_problems
+from evalkit.errors import KeyNeeded, Problem, StudyError, first_rows, raise_problems, spelt
 from evalkit.study.formats import said
 from evalkit.study.reading import DELIMITERS, Reading
 
@@ -62,6 +62,13 @@ def read_csv_columns(
     except (OSError, EOFError, UnicodeError, ValueError) as error:
         what = f"columns {', '.join(names)} of {file.name} cannot be read"
         raise StudyError(f"{where}: {what} ({said(error)}).") from None
+
+
+def cells_of_csv(file: Path, form: Form, name: str) -> pd.Series:
+    """A column as it is written, '' where nothing is."""
+    packed = "gzip" if _start(file) == PACKED else None
+    how = {"encoding": form.encoding, "compression": packed, "index_col": False}
+    return pd.read_csv(file, usecols=[name], dtype="str", sep=form.delimiter, keep_default_na=False, **how)[name]
 
 
 def _unread(file: Path, error: Exception, where: str) -> StudyError:
@@ -173,7 +180,7 @@ def _header(rows: Iterator[list[str]], file: Path, where: str) -> list[str]:
             odd.append((i, len(row)))
         elif any(row[j] and (j or row[0] not in (str(i), str(i + 1))) for j in nameless):  # the first may count rows
             held = next(row[j] for j in nameless if row[j])
-            what = f"{where}: a column of {file.name} has no name, but holds values such as {held!r} (row {i})"
+            what = f"{where}: a column of {file.name} has no name, but holds values such as {spelt(held)} (row {i})"
             raise StudyError(f"{what}. Name it or leave it out; the first line must hold the names of all columns.")
     if odd:
         what = f"{where}: {file.name} has {odd[0][1]} cells in row {odd[0][0]}, and {len(names)} columns"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import StudyError
+from evalkit.errors import StudyError, spelt
 from evalkit.study.adding import Added, NotAlikeError, Wanted, assembled, check_ids, check_range, check_size
 from evalkit.study.alike import Kept
 from evalkit.study.formats import said
@@ -93,7 +93,7 @@ class EngineAdding:
         w, table = self.wanted, self.table
         kinds = table.schema()
         if odd := [y for y in w.outcomes if not (kinds[y].is_numeric() or kinds[y].is_boolean())]:
-            raise NotAlikeError(f"outcome {odd[0]!r} holds {kinds[odd[0]]}")
+            raise NotAlikeError(f"outcome {spelt(odd[0])} holds {kinds[odd[0]]}")
         keys = {f"k{i}": _plain(table[c]) for i, c in enumerate((*w.fixed, *w.moving))}
         values = {f"y{j}": _number(table[y]) for j, y in enumerate(w.outcomes)}
         return table.select(who=_sortable(table[w.unit]), period=_plain(table[w.period]), **keys, **values)

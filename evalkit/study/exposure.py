@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitWarning, Problem
+from evalkit.errors import EvalkitWarning, Problem, spelt
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component
 from evalkit.study.index import Index
@@ -129,7 +129,7 @@ def _column_doses(
     more = f" and {len(differs) - 5} more" if len(differs) > 5 else ""
     whom = f" among those whom {component.reach!r} marks" if component.reach else ""
     exposure = component.exposure or component.name
-    what = f"Exposure {exposure!r} differs within one {name!r} and period{whom}: {places}{more}"
+    what = f"Exposure {spelt(exposure)} differs within one {name!r} and period{whom}: {places}{more}"
     advice = "Set assigned_at to the level at which it was decided, or reach to the column that says whom it can reach."
     return None, [Problem(what, f"component {component.name!r}", advice)]
 

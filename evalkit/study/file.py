@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import EvalkitError, OptionError, Problem, StudyError, raise_problems, spelt, suggest
 from evalkit.study.component import CARD, Component, Outcome, neighbour_columns, plain
 from evalkit.study.frame import FileSource, Table, find_files, open_source, read_table
 from evalkit.study.money import TABLES
@@ -198,7 +198,7 @@ def _explain(error: ValidationError, file: str) -> Iterator[Problem]:
         if (table, key) in seen:
             continue
         seen.add((table, key))
-        what = f"{key} = {found['input']!r} cannot be used"
+        what = f"{key} = {spelt(found['input'])} cannot be used"
         advice = found["msg"].replace("Input should be", "It should be") + "."
         if kind == "extra_forbidden":
             model = _SECTIONS[above[0]] if table else _StudyFile
@@ -292,7 +292,7 @@ class _Folder:
                 return None
             said = [{_NAMED_BY[name]: key, **row} for key, row in said.items()]
         if said is not None and not (isinstance(said, list) and all(isinstance(row, dict) for row in said)):
-            self._add(f"{name} = {said!r} is not a table", f"table [{name}]", "Write table = 'file.csv'.")
+            self._add(f"{name} = {spelt(said)} is not a table", f"table [{name}]", "Write table = 'file.csv'.")
             return None
         return pd.DataFrame(said) if said else None
 

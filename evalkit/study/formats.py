@@ -127,8 +127,10 @@ def arrow_table(given: object, where: str) -> pd.DataFrame:
     return pyarrow.table(given).to_pandas()
 
 
-def whole_table(file: Path, reading: Reading, where: str) -> pd.DataFrame:
+def whole_table(file: Path, reading: Reading, where: str, every_word: bool = False) -> pd.DataFrame:
     """The file's table. Labelled values of Stata and SPSS are their labels, but for 0 and 1, which stay numbers.
+
+    every_word: of a spreadsheet, words such as NA as words, which else stand for nothing.
 
     Raises `StudyError` where the reader is not installed, the file is damaged, or a spreadsheet has several sheets
     with something in them and none is named.
@@ -137,7 +139,7 @@ def whole_table(file: Path, reading: Reading, where: str) -> pd.DataFrame:
     if ending == ".xls":
         raise StudyError(f"{where}: {file.name} is of an Excel before 2007. Save it as .xlsx, or as CSV.")
     if ending in SPREADSHEETS:
-        return _spreadsheet(file, reading, where)
+        return _spreadsheet(file, reading, where, every_word)
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {".dta": _stata}
     readers |= dict.fromkeys((".feather", ".arrow"), pd.read_feather) | dict.fromkeys((".sav", ".zsav", ".por"), _spss)
     return _tried(lambda: readers[ending](file), file, where)
@@ -156,11 +158,12 @@ def _tried(read: Callable[[], pd.DataFrame], file: Path, where: str) -> pd.DataF
         raise StudyError(f"{what}. Is the file whole? Save it again, or as CSV.") from error
 
 
-def _spreadsheet(file: Path, reading: Reading, where: str) -> pd.DataFrame:
+def _spreadsheet(file: Path, reading: Reading, where: str, every_word: bool) -> pd.DataFrame:
     sheets: dict[str, pd.DataFrame] = {}
 
     def read() -> pd.DataFrame:
-        sheets.update(pd.read_excel(file, sheet_name=None, header=None, dtype=object))
+        how = {"keep_default_na": False, "na_values": [""]} if every_word else {}
+        sheets.update(pd.read_excel(file, sheet_name=None, header=None, dtype=object, **how))
         return pd.DataFrame()
 
     _tried(read, file, where)

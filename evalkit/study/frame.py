@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import Problem, StudyError, first_rows, suggest
-from evalkit.study.csvfiles import Form, form_of_csv, read_csv_columns
+from evalkit.study.csvfiles import Form, cells_of_csv, form_of_csv, read_csv_columns
 from evalkit.study.formats import (
+    SPREADSHEETS,
     arrow_table,
     is_parquet,
     is_table,
@@ -40,6 +41,8 @@ Table: TypeAlias = pd.DataFrame | ArrowTable | str | Path
 
 
 NO_CELLS = Cells()
+GONE = "words read as missing"
+"""What a column of names, or a table, keeps among its attributes: column -> word -> its first row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +129,19 @@ class FileSource:
                 plain = name in self.cells.ids or (name in self.cells.moments and not self.cells.reading.date_format)
                 column = as_ids(table[name]) if plain else table[name]
                 self._read[name] = self.cells.read(name, column)
+                if name in self.cells.ids and column.isna().any():
+                    self._read[name].attrs[GONE] = {name: self._gone(name, column.isna().to_numpy())}
+
+    def _gone(self, name: str, missing: np.ndarray) -> dict[str, int]:
+        """Words that stand where a column of names is missing, such as NA, and the first row of each."""
+        parts = [
+            cells for o in self.opened if (cells := _as_it_stands(o, name, self.cells.reading, self.where)) is not None
+        ]
+        if sum(map(len, parts)) != len(missing):
+            return {}
+        texts = pd.concat(parts, ignore_index=True)[missing]
+        words = texts[texts.map(lambda v: isinstance(v, str) and v.strip() != "")]
+        return {str(w): int(row) for row, w in words.drop_duplicates().items()}
 
     def column(self, name: str) -> pd.Series:
         self.prefetch([name])
@@ -165,7 +181,10 @@ def read_table(table: Table | Source, where: str, cells: Cells) -> pd.DataFrame:
         return source.frame
     source.prefetch(source.columns)
     read = {name: source.column(name) for name in source.columns}
-    return pd.DataFrame(read, index=source.frame.index if isinstance(source, FrameSource) else None)
+    made = pd.DataFrame(read, index=source.frame.index if isinstance(source, FrameSource) else None)
+    gone = {name: words for column in read.values() for name, words in column.attrs.get(GONE, {}).items() if words}
+    made.attrs |= {GONE: gone} if gone else {}
+    return made
 
 
 def find_files(pattern: str, where: str) -> tuple[Path, ...]:
@@ -236,6 +255,16 @@ def _read_columns(opened: _Opened, names: list[str], cells: Cells, where: str) -
     if opened.table is not None:
         return opened.table[names]
     return parquet_columns(opened.file, names, where)
+
+
+def _as_it_stands(opened: _Opened, name: str, reading: Reading, where: str) -> pd.Series | None:
+    """A column of a CSV file or spreadsheet with every word in it; None of other files, in which no word is nothing."""
+    if opened.form is not None:
+        return cells_of_csv(opened.file, opened.form, name)
+    if opened.file.suffix.lower() in SPREADSHEETS:
+        table = whole_table(opened.file, reading, where, every_word=True)
+        return table.set_axis(map(str, table.columns), axis=1)[name]
+    return None
 
 
 _PLAIN = r"-?(?:0|[1-9][0-9]{0,14})(?:\.0+)?"

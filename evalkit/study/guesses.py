@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import KeyNeeded, StudyError
+from evalkit.errors import KeyNeeded, StudyError, spelt
 from evalkit.study.calendar import calendar_kind, make_calendar, period_positions
 from evalkit.study.component import plain
 from evalkit.study.frame import numbers, open_source, read_table
@@ -51,7 +51,7 @@ PLACES = 6
 
 
 _NO_PERIOD = (
-    "{name!r} is called like a period, and holds {value!r}, which is none that can be read. Write months (2024-09), "
+    "{name!r} is called like a period, and holds {value}, which is none that can be read. Write months (2024-09), "
     "quarters (2024Q3), days (2024-09-30) or whole numbers."
 )
 
@@ -156,7 +156,7 @@ class Looked:
             if repeats:
                 unit = max(repeats, key=lambda n: (_score(n, _UNIT), -self.names.index(n)))
                 if not _score(period, _PERIOD) and _score(unit, _PERIOD) and holds_text(self.raw[unit]):
-                    raise StudyError(_NO_PERIOD.format(name=unit, value=self.raw[unit].iloc[0]))
+                    raise StudyError(_NO_PERIOD.format(name=unit, value=spelt(self.raw[unit].iloc[0])))
                 return period, unit
         alone = [u for u in units if not self.raw[u].duplicated().any()]
         if alone:
@@ -305,7 +305,7 @@ class Looked:
             told = column.dropna().astype(str).str.strip()
             if len(told) and told.str.fullmatch(_NEARLY).mean() >= 1 - FEW_GAPS:
                 odd = told[pd.to_numeric(told, errors="coerce").isna()]
-                return f"{name!r} would be one, but holds {odd.iloc[0]!r} (row {odd.index[0]})"
+                return f"{name!r} would be one, but holds {spelt(odd.iloc[0])} (row {odd.index[0]})"
         return ""
 
     def _result(self, name: str) -> Result:

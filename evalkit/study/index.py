@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitWarning, OutcomeError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import EvalkitWarning, OutcomeError, Problem, StudyError, raise_problems, spelt, suggest
 from evalkit.show.words import count_words
 from evalkit.study.calendar import period_positions
 from evalkit.study.component import Outcome
@@ -383,7 +383,7 @@ def covariate_columns(name: str, columns: Columns) -> dict[str, np.ndarray]:
     series, say = columns.series(name), partial(columns.say, name)
     kinds = _kinds(series)
     if kinds is None and len(mixed := _numbers_among_words(series)):
-        what = f"covariate {name!r} holds text such as {series.iloc[mixed[0]]!r} among words"
+        what = f"covariate {name!r} holds text such as {spelt(series.iloc[mixed[0]])} among words"
         raise_problems([Problem(what, say(mixed), "Write it as a word, or all of them as numbers.")])
     if kinds is None:
         raise_problems(check_column(series, ROLES["covariate"], f"covariate {name!r}", say), StudyError)

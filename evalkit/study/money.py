@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 
-from evalkit.errors import Problem, StudyError, suggest
+from evalkit.errors import Problem, StudyError, spelt, suggest
 from evalkit.study.component import Component, name_by_words, plain
 from evalkit.study.frame import Table, read_table
 from evalkit.study.schema import ALIASES, TABLE_CELLS, Known, check_table
@@ -88,7 +88,9 @@ def money_of(given: Money | Mapping[str, Table] | None, problems: list[Problem])
         return None
     unknown = [k for k in given if k not in TABLES]
     if unknown:
-        problems.append(Problem(f"There is no table {unknown[0]!r}", "money", suggest(unknown[0], TABLES, "It has")))
+        problems.append(
+            Problem(f"There is no table {spelt(unknown[0])}", "money", suggest(unknown[0], TABLES, "It has"))
+        )
         return None
     try:
         return Money(**given)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, Problem, raise_problems
+from evalkit.errors import OptionError, Problem, raise_problems, spelt
 
 YES = ("yes", "y", "true", "t", "on", "oui", "ja", "si", "sí")
 NO = ("no", "n", "false", "f", "off", "non", "nein")
@@ -95,7 +95,7 @@ def reading_of(given: Reading | Mapping[str, object] | None) -> Reading:
         return given
     known = [f.name for f in fields(Reading)]
     if odd := [k for k in given or {} if k not in known]:
-        raise OptionError(f"reading has no key {odd[0]!r}. The keys are: {', '.join(known)}.")
+        raise OptionError(f"reading has no key {spelt(odd[0])}. The keys are: {', '.join(known)}.")
     return Reading(**(given or {}))  # type: ignore[arg-type]
 
 

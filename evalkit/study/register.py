@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitError, OptionError, Problem, suggest
+from evalkit.errors import EvalkitError, OptionError, Problem, spelt, suggest
 from evalkit.show.words import Noun, noun_from_column, plural
 from evalkit.study.calendar import Event
 from evalkit.study.component import Component, Outcome, neighbour_columns
@@ -32,7 +32,7 @@ class Links:
 
     def frame(self, level: str) -> pd.DataFrame:
         """The links as a frame."""
-        return read_table(self.table, f"links of level {level!r}", TABLE_CELLS)
+        return read_table(self.table, f"links of level {spelt(level)}", TABLE_CELLS)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -191,14 +191,14 @@ def nouns_of(
     """(one, many) of what units, places and periods are called; problems pile up."""
     made, advice = {}, 'Give a word, or one and many: noun = {unit = ["child", "children"]}.'
     if given is not None and not isinstance(given, (str, Mapping)):
-        problems.append(Problem(f"noun is {given!r}", "noun", advice))
+        problems.append(Problem(f"noun is {spelt(given)}", "noun", advice))
         return made
     for role, said in ({"unit": given} if isinstance(given, str) else given or {}).items():
         words = [said, plural(said)] if isinstance(said, str) else list(said) if isinstance(said, (list, tuple)) else []
         if role not in NOUNS:
             problems.append(Problem(f"There is no noun for {role!r}", "noun", f"They are: {', '.join(NOUNS)}."))
         elif len(words) != 2 or not all(isinstance(w, str) and w.strip() and not unprintable(w) for w in words):
-            problems.append(Problem(f"noun of the {role} is {said!r}", "noun", advice))
+            problems.append(Problem(f"noun of the {role} is {spelt(said)}", "noun", advice))
         else:
             made[role] = (words[0].strip(), words[1].strip())
     return made
@@ -206,7 +206,7 @@ def nouns_of(
 
 def check_links(level: str, frame: pd.DataFrame, names: np.ndarray) -> list[Problem]:
     """The columns, weights between 0 and 1 that sum to one, and every group of the panel linked."""
-    where = f"links of level {level!r}"
+    where = f"links of level {spelt(level)}"
     if problems := check_table("links", frame, where):
         return problems
     weight = pd.to_numeric(frame["weight"])

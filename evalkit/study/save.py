@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import StudyError
-from evalkit.folders import make_folder
 from evalkit.show.words import file_name, period_words
 from evalkit.study.alike import CellSource
 from evalkit.study.cellfile import write_cells
@@ -126,11 +125,10 @@ _STUDY_KEYS = (
 
 
 def save_study(study: Register, source: Source, rows: np.ndarray | None, folder: Path, panel: bool = True) -> Path:
-    """Write study.toml, the panel's used columns and the small tables; returns the study file.
+    """Write study.toml, the panel's used columns and the small tables into a folder; returns the study file.
 
     rows: the rows to write, None for all; panel: whether to write any. Paths in the file are relative to the folder.
     """
-    make_folder(folder)
     keys: dict[str, object] = {"panel": _write_panel(study, source, rows, folder) if panel else "cells.parquet"}
     if study.people is not None:
         keys["people"] = _write(study.people, folder, "people")

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem, first_rows, suggest
-from evalkit.show.words import count_words
+from evalkit.errors import Problem, first_rows, spelt, suggest
+from evalkit.show.words import count_words, join_words
 from evalkit.study.calendar import Calendar, Event
-from evalkit.study.frame import match, numbers, wrong_rows
+from evalkit.study.frame import GONE, match, numbers, wrong_rows
 from evalkit.study.reading import Cells, advise_dates, advise_numbers
 
 BEARERS = ("fiscal", "economic", "social")
@@ -118,6 +118,7 @@ TABLES = {
 }  # fmt: skip
 
 _FILL = "Fill these in or leave the rows out."
+_NAMED = " Where that is a name, write it in a way that is read as one, such as {!r}, in every table."
 ROLES = {
     "unit": Rule("id", must=True, filled=True, cased=True),
     "period": Rule("moment", must=True, filled=True),
@@ -222,7 +223,9 @@ def events_of(given: pd.DataFrame | Iterable[object] | None, problems: list[Prob
         elif isinstance(parts, (tuple, list)) and len(parts) in (2, 3) and pd.notna(parts[0]) and str(parts[0]).strip():
             out.append(Event(str(parts[0]), *parts[1:]))
         else:
-            problems.append(Problem(f"{row!r} is not an event", f"table events, row {i}", "Give label, start and end."))
+            problems.append(
+                Problem(f"{spelt(row)} is not an event", f"table events, row {i}", "Give label, start and end.")
+            )
     return tuple(out)
 
 
@@ -266,20 +269,30 @@ def _written_twice(schema: Schema, table: pd.DataFrame, say: Say, unit: str) -> 
 def check_column(column: pd.Series, rule: Rule, subject: str, say: Say, known: Known = NOTHING) -> list[Problem]:
     """Everything wrong with a column. subject: what it is called; say: puts positions of rows in words."""
     reader = {"id": _wrong_ids, "words": _wrong_words, "number": _wrong_numbers, "moment": _wrong_moments}
-    problems = []
+    problems: list[Problem] = []
     whole = isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub"  # such columns miss nothing
     if rule.filled and not whole:
-        gone = column.isna().to_numpy()
-        if gone.any():
-            advice = "Missing is not 0: fill these in or leave the rows out." if rule.kind == "number" else _FILL
-            what = f"{subject} is missing in {count_words(int(gone.sum()), 'row')}"
-            problems.append(Problem(what, say(np.flatnonzero(gone)), advice))
+        problems += _missing(column, rule, subject, say)
     for wrong, what, advice in reader[rule.kind](column, rule, known):
         rows = np.flatnonzero(wrong)
         if len(rows):
             said = what if what.startswith("Unknown") else f"{subject} {what}"
             problems.append(Problem(said, say(rows), advice))
     return problems
+
+
+def _missing(column: pd.Series, rule: Rule, subject: str, say: Say) -> Iterator[Problem]:
+    """Rows without a value, and the words that are read so: a place may be called NA."""
+    gone = column.isna().to_numpy()
+    if not gone.any():
+        return
+    advice = "Missing is not 0: fill these in or leave the rows out." if rule.kind == "number" else _FILL
+    what = f"{subject} is missing in {count_words(int(gone.sum()), 'row')}"
+    if words := column.attrs.get(GONE, {}).get(column.name):
+        listed = join_words(f"{w!r} (row {row})" for w, row in list(words.items())[:5])
+        what += f": {listed} {'is' if len(words) == 1 else 'are'} read as nothing"
+        advice += _NAMED.format(f"{next(iter(words))}.")
+    yield Problem(what, say(np.flatnonzero(gone)), advice)
 
 
 def _wrong_numbers(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wrong]:
@@ -292,7 +305,7 @@ def _wrong_numbers(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
         key = f" {advice}" if "[study]" in advice else ""
         yield out, f"is not {' or '.join(map(str, rule.options))} everywhere", rule.advice + key
         return
-    yield odd, f"holds text such as {column.iloc[text[0]]!r}" if len(text) else "", advice
+    yield odd, f"holds text such as {spelt(column.iloc[text[0]])}" if len(text) else "", advice
     yield np.isinf(values), "is infinite", "Write finite numbers."
     if rule.low is not None:
         what = "is negative" if rule.low == 0 else f"is below {rule.low:g}"
@@ -325,7 +338,7 @@ def _wrong_moments(column: pd.Series, rule: Rule, known: Known) -> Iterator[_Wro
     place = np.zeros(len(column))
     place[given] = calendar.place(column.to_numpy(dtype=object)[given])
     unread = given & np.isnan(place)
-    shown = f"{column.iloc[np.flatnonzero(unread)[0]]!r} " if unread.any() else ""
+    shown = f"{spelt(column.iloc[np.flatnonzero(unread)[0]])} " if unread.any() else ""
     key = advise_dates(v for v in column[unread].unique()[:50] if isinstance(v, str))
     advice = f"Write it like {calendar.values[0]!s}, or as a date (2020-03-31). {key}".strip()
     yield unread, f"{shown}is not a date of this calendar", advice
@@ -369,7 +382,7 @@ def _wrong_names(column: pd.Series, rule: Rule, names: Sequence[str]) -> Iterato
     for value in column.dropna().unique():
         if value not in names:
             advice = suggest(str(value), [str(n) for n in names], f"The {rule.of}s are")
-            yield (column == value).to_numpy(), f"Unknown {rule.of} {value!r}", advice
+            yield (column == value).to_numpy(), f"Unknown {rule.of} {spelt(value)}", advice
 
 
 def unprintable(text: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import date
 from numbers import Integral
 from typing import Any, get_args
 
-from evalkit.errors import OptionError, Problem, check_choice, is_number, is_whole, suggest
+from evalkit.errors import OptionError, Problem, check_choice, is_number, is_whole, spelt, suggest
 from evalkit.study.schema import unprintable
 from evalkit.vocabulary import Compare, ComparisonGroup, Count
 
@@ -75,13 +75,13 @@ def _key_problems(name: str, value: object, keys: Keys) -> Iterator[Problem]:
     """What is wrong with the table of that name: keys that do not exist, and values that cannot be used."""
     where = f"table [{name}]"
     if not isinstance(value, Mapping):
-        yield Problem(f"{name}={value!r} is not a table", where, f"Give keys such as {', '.join(list(keys)[:3])}.")
+        yield Problem(f"{name}={spelt(value)} is not a table", where, f"Give keys such as {', '.join(list(keys)[:3])}.")
         return
     for key, given in value.items():
         if key not in keys:
             yield Problem(f"There is no key {key!r}", where, suggest(str(key), keys, "The keys are"))
         elif not keys[key][0](given):
-            yield Problem(f"{key}={given!r} cannot be used", where, f"Give {keys[key][1]}.")
+            yield Problem(f"{key}={spelt(given)} cannot be used", where, f"Give {keys[key][1]}.")
 
 
 def _printable(value: object) -> bool:
@@ -100,7 +100,7 @@ def _claim_problems(claim: object, where: str, components: Collection[str]) -> I
     odd = [key for key in said if key not in _CLAIM]
     lacking = [key for key in _CLAIM if not _printable(said.get(key))]
     if odd or lacking:
-        what = f"There is no key {odd[0]!r}" if odd else f"{', '.join(lacking)} is not given in words"
+        what = f"There is no key {spelt(odd[0])}" if odd else f"{', '.join(lacking)} is not given in words"
         yield Problem(what, where, f"Each needs {', '.join(_CLAIM)}.")
         return
     if said["strength"] not in STRENGTHS:
@@ -157,13 +157,13 @@ def settings_problems(settings: Mapping[str, object], components: Collection[str
             yield Problem(f"There is no setting {key!r}", where, suggest(str(key), known, "The settings are"))
         elif key == "currency":
             if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
-                yield Problem(f"currency={value!r}", where, "Give its three letters, such as 'EUR', or its sign.")
+                yield Problem(f"currency={spelt(value)}", where, "Give its three letters, such as 'EUR', or its sign.")
         elif key in _LEAST and value is not None:
             if not is_whole(value, _LEAST[key]):
-                yield Problem(f"{key}={value!r}", where, f"Give a whole number, {_LEAST[key]} or more.")
+                yield Problem(f"{key}={spelt(value)}", where, f"Give a whole number, {_LEAST[key]} or more.")
         elif key == "inflation":
             if value is not None and not (is_number(value) and 0 <= float(str(value)) < 1):
-                yield Problem(f"inflation={value!r}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
+                yield Problem(f"inflation={spelt(value)}", where, "Give a yearly rate from 0 to 1, such as 0.02.")
         elif value is not None:
             try:
                 if key in _CHOICES:

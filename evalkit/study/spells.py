@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import Problem
+from evalkit.errors import Problem, spelt
 from evalkit.study.calendar import Calendar
 from evalkit.study.component import Component, bounded, spells_of, unsure
 from evalkit.study.frame import match, numbers, read_table, wrong_rows
@@ -66,7 +66,7 @@ def spell_doses(
     links = register.levels.get(name)
     weights, places = link_weights(links.frame(name), level.names) if links else (None, level.names)
     code = match(table["level_id"].to_numpy(), places)
-    listed = ", ".join(dict.fromkeys(repr(v) for v in table["level_id"][code < 0].iloc[:5]))
+    listed = ", ".join(dict.fromkeys(spelt(v) for v in table["level_id"][code < 0].iloc[:5]))
     what = f"Places that the level {name!r} does not have: {listed}"
     problems += wrong_rows(table, (code < 0) & table["level_id"].notna().to_numpy(), what, where, _MEND)
     if not problems:

@@ -12,7 +12,7 @@ import pandas as pd
 from evalkit.errors import Problem, StudyError
 from evalkit.show.words import noun_from_column
 from evalkit.study.component import Component, name_by_words, plain
-from evalkit.study.frame import Table, open_source, read_table
+from evalkit.study.frame import GONE, Table, open_source, read_table
 from evalkit.study.reading import Cells, Reading
 from evalkit.study.register import Register
 from evalkit.study.schema import TABLE_CELLS, TABLES
@@ -84,7 +84,11 @@ def tidy(table: pd.DataFrame, components: Sequence[Component], levels: Sequence[
 
 def under_our_names(table: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:
     """The table with evalkit's names for the columns whose headings mean them."""
-    return table.rename(columns=_renamed(table, levels))
+    called = _renamed(table, levels)
+    made = table.rename(columns=called)
+    if gone := table.attrs.get(GONE):
+        made.attrs[GONE] = {called.get(name, name): words for name, words in gone.items()}
+    return made
 
 
 def level_column(table: pd.DataFrame, level: str) -> str | None:

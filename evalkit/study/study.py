@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import OptionError, OutcomeError, Problem, StudyError, raise_problems, spelt, suggest
+from evalkit.folders import filled
 from evalkit.study.alike import CellSource, along
 from evalkit.study.calendar import Calendar, Event
 from evalkit.study.cellfile import unpacked
@@ -316,7 +317,7 @@ class Study(Register):
         shorthand = {"outcome", "better", "matters", "kind", "per"}
         unknown = sorted(set(changes) - set(said) - {"panel"} - shorthand)
         if unknown:
-            raise OptionError(f"A study has no field {unknown[0]!r}. {suggest(unknown[0], said, 'It has')}")
+            raise OptionError(f"A study has no field {spelt(unknown[0])}. {suggest(unknown[0], said, 'It has')}")
         if shorthand & set(changes):
             said.pop("outcomes")
         said = {"panel": self.source, **said, **changes}
@@ -358,7 +359,7 @@ class Study(Register):
         """
         people = self.in_people
         if adjust is not None and not people.covariates:
-            raise OptionError(f"adjust={adjust!r} needs covariates, and the study names none.")
+            raise OptionError(f"adjust={spelt(adjust)} needs covariates, and the study names none.")
         made, found = object.__new__(Study), gathered(people, count, adjust)
         index = grouped_index(people._opened.index, found)
         opened = replace(people._opened, index=index, paths=found.paths, movers=0)
@@ -393,7 +394,8 @@ class Study(Register):
         if self._gathered is not None:
             stated = {**self.settings, "compare": "cross_sections"}
             return self.in_people.replace(settings=stated).save(folder, panel)
-        return save_study(self, self.source, self.rows, Path(folder), panel)
+        with filled(Path(folder)) as place:
+            return save_study(self, self.source, self.rows, place, panel)
 
     @classmethod
     def load(cls, path: str | Path) -> Study:

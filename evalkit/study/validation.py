@@ -13,7 +13,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitWarning, Problem, raise_problems, suggest
+from evalkit.errors import EvalkitWarning, Problem, raise_problems, spelt, suggest
 from evalkit.study.alike import CellSource
 from evalkit.study.assignment import assignment_problems
 from evalkit.study.calendar import (
@@ -165,7 +165,7 @@ def _check_register(reading: _Reading, needed: list[tuple[str, str]]) -> None:
         listed = ", ".join(map(repr, get_args(Missing)))
         reading.add(f"missing={register.missing!r}", "study", f"Use one of: {listed}.")
     if register.every is not None and not _is_step(register.every):
-        reading.add(f"every={register.every!r}", "calendar", "Give the number of steps between periods, above 0.")
+        reading.add(f"every={spelt(register.every)}", "calendar", "Give the number of steps between periods, above 0.")
 
 
 def _is_step(every: object) -> bool:
@@ -234,7 +234,7 @@ def _after_first(reading: _Reading, component: Component) -> np.ndarray | None:
         rows = np.flatnonzero(first.isin(odd).to_numpy())
         key = advise_dates(v for v in odd[:50] if isinstance(v, str))
         advice = f"Write the first period as in {register.period!r}, and leave it empty for never. {key}".strip()
-        reading.add(f"first_period {name!r} holds {odd[0]!r}", f"{where}, {say_rows(panel, rows)}", advice)
+        reading.add(f"first_period {name!r} holds {spelt(odd[0])}", f"{where}, {say_rows(panel, rows)}", advice)
         return None
     begins = first.map({v: np.inf if p == none else p for v, p in place.items()}).astype(np.float64).fillna(np.inf)
     stop = period.map(dict(zip(calendar.values, calendar.stop, strict=True))).astype(np.float64)
@@ -268,7 +268,7 @@ def _check_keys(reading: _Reading) -> Index | None:
     stamps = None if period is None else key_array(period)[1]
     if period is not None and stamps is not None and not calendar_kind(stamps):
         odd = odd_periods(stamps)
-        shown = ", ".join(repr(s) for s in odd[:3])
+        shown = ", ".join(spelt(s) for s in odd[:3])
         key = advise_dates(s for s in odd[:200] if isinstance(s, str))
         advice = f"Use whole numbers, months (2020-03), quarters (2020Q1) or dates, one kind throughout. {key}".strip()
         where = say_rows(columns.panel, np.flatnonzero(period.isin(odd).to_numpy()))
@@ -288,7 +288,9 @@ def _check_keys(reading: _Reading) -> Index | None:
         return None
     found = complete(index.keys, float(every))
     if found is None:
-        reading.add(f"Periods are not whole steps of every={every!r}", "calendar", "Give the length of one period.")
+        reading.add(
+            f"Periods are not whole steps of every={spelt(every)}", "calendar", "Give the length of one period."
+        )
         return None
     return index if len(found[0]) == len(index.keys) else index.widened(*found)
 

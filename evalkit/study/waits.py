@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OutcomeError, Problem, raise_problems, suggest
+from evalkit.errors import OutcomeError, Problem, raise_problems, spelt, suggest
 from evalkit.show.words import join_words
 from evalkit.study.component import Outcome
 from evalkit.study.frame import Source, numbers, say_rows
@@ -129,7 +129,7 @@ def _moments(column: pd.Series, name: str, source: Source, problems: list[Proble
                 text = np.flatnonzero(read.isna().to_numpy() & column.notna().to_numpy())
         if len(text):
             advice = advise_dates(column.iloc[text].unique()[:50]) or "Write numbers, or dates as 2024-12-31."
-            what = f"time {name!r} holds text such as {column.iloc[text[0]]!r}"
+            what = f"time {name!r} holds text such as {spelt(column.iloc[text[0]])}"
             problems.append(Problem(what, say_rows(source, text), advice))
             return made, kind
     gone = np.flatnonzero(~np.isfinite(made))
@@ -158,7 +158,7 @@ def _end(outcome: Outcome, kind: str) -> float:
         )
     if pd.isna(found):
         what = "a date such as 2024-12-31" if kind == "days" else "a number"
-        raise OutcomeError(f"Outcome {outcome.column!r}: end={outcome.end!r} is not {what}, as its times are.")
+        raise OutcomeError(f"Outcome {outcome.column!r}: end={spelt(outcome.end)} is not {what}, as its times are.")
     return float(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.study import Study
 from evalkit.synthetic.world import World
 
@@ -42,7 +42,7 @@ def members(study: Study, component: str) -> list[str]:
     found = [component] if component in known else [p.strip() for p in component.split(" + ")]
     wrong = [f for f in found if f not in known]
     if wrong:
-        raise OptionError(f"There is no component {wrong[0]!r}. The study has: {', '.join(known)}.")
+        raise OptionError(f"There is no component {spelt(wrong[0])}. The study has: {', '.join(known)}.")
     return found
 
 

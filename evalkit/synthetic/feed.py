@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError, check_choice, is_number, suggest
+from evalkit.errors import OptionError, check_choice, is_number, spelt, suggest
+from evalkit.folders import filled
 from evalkit.synthetic.draws import Draws
 from evalkit.synthetic.simulated import Simulated
 from evalkit.synthetic.spec import PERSON, Spec
@@ -47,7 +48,7 @@ class FeedKnobs:
         if self.fault is not None:
             check_choice("fault", self.fault, FAULTS)
         if not is_number(self.delay) or not 0 <= self.delay <= 365:
-            raise OptionError(f"delay={self.delay!r} is not a choice. Use days, 0 to 365.")
+            raise OptionError(f"delay={spelt(self.delay)} is not a choice. Use days, 0 to 365.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,13 +300,13 @@ _INJECT: dict[str, Callable[[pd.DataFrame, pd.DataFrame, _World], Tables]] = {
 
 def write_deliveries(feed: EventFeed, folder: Path, until: pd.Timestamp | None = None) -> list[Path]:
     """Write the feed's deliveries into a folder, a Parquet file for each day: events-2017-05-31.parquet."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for day, rows in feed.events.groupby("delivered", sort=True):
-        if until is None or day <= until:
-            written.append(folder / f"events-{day:%Y-%m-%d}.parquet")
-            plain = rows.drop(columns="delivered")
-            plain.to_parquet(written[-1], index=False, compression="zstd")
+    with filled(folder):
+        for day, rows in feed.events.groupby("delivered", sort=True):
+            if until is None or day <= until:
+                written.append(folder / f"events-{day:%Y-%m-%d}.parquet")
+                plain = rows.drop(columns="delivered")
+                plain.to_parquet(written[-1], index=False, compression="zstd")
     return written
 
 
@@ -314,10 +315,11 @@ def write_feed(feed: EventFeed, made: Simulated, folder: Path) -> Path:
     file whose rows are made of the feed; returns that file."""
     write_deliveries(feed, folder / "feed")
     files = {n: f"{n}.csv" for n in made.tables}
-    if feed.people_after is not feed.people:
-        feed.people_after.to_csv(folder / "people_after.csv", index=False, lineterminator="\n")
     text = study_file(made.study, files | {"panel": "feed"}).replace('panel = "feed"\n', "")
     first = next(o for o in made.study.outcomes)
     watch = f'\n[watch]\nfeed = "feed/*.parquet"\nperiod = "{made.spec.clock.step}"\noutcome = "{first.column}"\n'
-    (folder / WATCHED).write_text(text + watch, encoding="utf-8", newline="\n")
+    with filled(folder):
+        if feed.people_after is not feed.people:
+            feed.people_after.to_csv(folder / "people_after.csv", index=False, lineterminator="\n")
+        (folder / WATCHED).write_text(text + watch, encoding="utf-8", newline="\n")
     return folder / WATCHED

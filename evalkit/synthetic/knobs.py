@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 
 YES_NO, SHARE, TIMES, MORE = "yes or no", "0 to 1", "0 or more", "above 0, up to 10,000"
 PERIODS, NUMBER = "whole number, 0 or more", "number"
@@ -84,7 +84,7 @@ def read_knobs(said: list[str], of: type[Any] = Knobs) -> dict[str, Any]:
     for one in said:
         name, equals, value = (part.strip() for part in one.partition("="))
         if not equals:
-            raise OptionError(f"--knob {one!r} is not a choice. Write NAME=VALUE, such as gap=2.")
+            raise OptionError(f"--knob {spelt(one)} is not a choice. Write NAME=VALUE, such as gap=2.")
         check_choice("knob", name, tuple(known))
         out[name] = _read(value, known[name].metadata["takes"])
     return check_knobs(out, of)
@@ -126,7 +126,7 @@ def _checked(name: str, value: Any, takes: str | tuple[str, ...], default: Any) 
     else:
         fits = _fits(value, takes)
     if not fits:
-        raise OptionError(f"{name}={value!r} is not a choice. Use {_values(takes)}.")
+        raise OptionError(f"{name}={spelt(value)} is not a choice. Use {_values(takes)}.")
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 import pandas as pd
 
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 from evalkit.synthetic.knobs import Knobs, check_knobs
 from evalkit.synthetic.portfolio import PORTFOLIO, Portfolio, portfolio
 from evalkit.synthetic.score import score_table
@@ -62,7 +62,7 @@ def partnership(name: str, setting: str = "realistic", seed: int = 1, **knobs: A
     check_choice("setting", setting, SETTINGS)
     turned = check_knobs(knobs, TownKnobs if name == TOWN else Knobs)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise OptionError(f"seed={seed!r} is not a choice. Use a whole number, 0 or more.")
+        raise OptionError(f"seed={spelt(seed)} is not a choice. Use a whole number, 0 or more.")
     if name == PORTFOLIO:
         return portfolio(setting, seed, turned)
     if name == TOWN:
@@ -77,7 +77,7 @@ def _check_fit(spec: Spec, knobs: Knobs) -> None:
     """Knobs that this partnership has nothing to turn with."""
     rule = None if spec.selection is None else spec.selection.rule
     if knobs.crisis and rule is None:
-        raise OptionError(f"crisis={knobs.crisis!r} is not a choice: {spec.name} takes nobody on at a crisis.")
+        raise OptionError(f"crisis={spelt(knobs.crisis)} is not a choice: {spec.name} takes nobody on at a crisis.")
     if knobs.above_cut and n_parts(spec, knobs) > 1:
         raise OptionError(f"above_cut is made in memory: size={knobs.size:g} is too large for it.")
     if knobs.above_cut and (rule != "bottom" or not knobs.crisis):

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError
+from evalkit.folders import filled
 from evalkit.study import Component, Outcome, Study
 from evalkit.synthetic.draws import Draws
 from evalkit.synthetic.places import NAMES
@@ -160,7 +161,10 @@ class Portfolio:
 
         Returns the folder of the places.
         """
-        place = Path(folder)
+        with filled(Path(folder)) as place:
+            return self._write(place)
+
+    def _write(self, place: Path) -> Path:
         for i, (name, study) in enumerate(self.studies.items()):
             study.save(place / "places" / _slug(name))
             _json(place / "register" / f"{self.indigo_id(name)}.json", self._project(i, name))

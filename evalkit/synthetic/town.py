@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import OptionError
+from evalkit.folders import filled
 from evalkit.study import Component, Outcome, Study
 from evalkit.synthetic.draws import Draws
 from evalkit.synthetic.knobs import MORE, NUMBER, PERIODS, SHARE, YES_NO, knob
@@ -172,13 +173,13 @@ class Town:
 
     def write(self, folder: str | Path) -> Path:
         """Write study.toml with its tables, README.md, and truth/ beside; returns the study file."""
-        place = Path(folder)
-        self.study.save(place)
-        (place / "truth").mkdir(parents=True, exist_ok=True)
-        self._truth.effects.to_csv(place / "truth" / "effects.csv", index=False, lineterminator="\n")
         settings = json.dumps(self.said, indent=1) + "\n"
-        (place / "truth" / "settings.json").write_text(settings, encoding="utf-8", newline="\n")
-        (place / "README.md").write_text(_README.format(**self.said), encoding="utf-8", newline="\n")
+        with filled(Path(folder)) as place:
+            self.study.save(place)
+            (place / "truth").mkdir(exist_ok=True)
+            self._truth.effects.to_csv(place / "truth" / "effects.csv", index=False, lineterminator="\n")
+            (place / "truth" / "settings.json").write_text(settings, encoding="utf-8", newline="\n")
+            (place / "README.md").write_text(_README.format(**self.said), encoding="utf-8", newline="\n")
         return place / "study.toml"
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.folders import filled
 from evalkit.study import Component, Study
 from evalkit.study.money import TABLES
 from evalkit.synthetic.contract import Ledger
@@ -31,7 +32,11 @@ def write_partnership(partnership: Simulated, folder: Path) -> Path:
     Up to 25,000 people: `panel.parquet`, `people.csv`. More: `panel/`, `people.parquet` and `claims.parquet`, simulated
     and written one part after another, so that memory stays bounded.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with filled(folder):
+        return _write_all(partnership, folder)
+
+
+def _write_all(partnership: Simulated, folder: Path) -> Path:
     whole = partnership.parts == 1
     tables, truth = _write_whole(partnership, folder) if whole else _write_parts(partnership, folder)
     files = {n: n + ((".parquet" if n == "panel" else ".csv") if whole else _IN_PARTS.get(n, ".csv")) for n in tables}

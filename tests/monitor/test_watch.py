@@ -94,6 +94,13 @@ def test_dates_moved_because_of_results_cap_the_verdict() -> None:
         worlds.study_of(1.0, moved="luck")
 
 
+def test_a_delay_is_counted_in_the_study_s_own_periods(tmp_path: Path) -> None:
+    study = worlds.study_of(0.0, planned_start="2026-11", moved="capacity")
+    called = study.replace(noun={"period": ("delivery", "deliveries")})
+    page = ek.watch(called, as_of="2027-12-31").save(tmp_path).read_text(encoding="utf-8")
+    assert "2.0 deliveries after plan on average" in page
+
+
 def test_a_move_that_was_decided_later_has_not_been_made_yet() -> None:
     study = worlds.study_of(0.0, planned_start="2026-12", moved="capacity", decided="2027-02-15")
     before, after = (ek.watch(study, as_of=d).delivery.iloc[0] for d in ("2027-02-10", "2027-02-25"))

@@ -431,3 +431,32 @@ def test_a_mark_before_utf_8_is_no_part_of_a_heading(tmp_path: Path) -> None:
         study = ek.Study(tmp_path / "panel.csv", unit="id", period="t", outcome="y", components=["a"],
                          reading=ek.Reading(encoding=encoding))  # fmt: skip
         assert study.values("y").tolist() == [[2.0, 3.0], [4.0, 5.0]]
+
+
+@pytest.mark.parametrize("name", ["panel.csv", "panel.csv.gz", "panel.xlsx", "panel-*.csv"])
+def test_a_name_that_files_read_as_nothing_is_named(name: str, tmp_path: Path) -> None:
+    frame = panel().replace({"school": {"S1": "NA", "S4": "None"}})
+    if "*" in name:
+        for n, half in enumerate((frame.iloc[:40], frame.iloc[40:])):
+            saved(half, tmp_path / name.replace("*", str(n)))
+        file = str(tmp_path / name)
+    else:
+        file = saved(frame, tmp_path / name)
+    with pytest.raises(ek.EvalkitError) as told:
+        study(file)
+    said = str(told.value)
+    assert "unit 'school' is missing in 20 rows: 'NA' (row 10) and 'None' (row 40) are read as nothing" in said
+    assert "such as 'NA.', in every table" in said
+    frame["school"] = frame["school"].replace({"NA": "NA.", "None": "None."})
+    assert set(study(saved(frame, tmp_path / "again.csv")).paths.units) >= {"NA.", "None."}
+    frame.loc[10:19, "school"] = ""
+    with pytest.raises(ek.EvalkitError, match=r"is missing in 10 rows \(rows 10, 11, 12, 13, 14 and 5 more\)\. Fill"):
+        study(saved(frame, tmp_path / "empty.csv"))
+
+
+@pytest.mark.parametrize("starts", ["component,level_id,start\nfood,NA,2022-05\n", "School,Food start\nNA,2022-05\n"])
+def test_a_start_of_a_place_that_files_read_as_nothing_is_named(starts: str, tmp_path: Path) -> None:
+    (tmp_path / "starts.csv").write_text(starts)
+    food = ek.Component("food", adoption=tmp_path / "starts.csv", assigned_at="school")
+    with pytest.raises(ek.EvalkitError, match=r"level_id is missing in 1 row: 'NA' \(row 0\) is read as nothing"):
+        study(panel(), components=[food])

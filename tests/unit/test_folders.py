@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit import folders
+from evalkit import folders, synthetic
 from evalkit.errors import EvalkitError
-from evalkit.folders import aside, make_folder, put, replaced
+from evalkit.folders import aside, filled, make_folder, put, replaced
 
 SLEEPER = "import sys, time; from pathlib import Path; from evalkit.folders import replaced\n"
 
@@ -180,3 +180,26 @@ def test_a_file_where_a_folder_is_to_be_made_is_said_in_words(tmp_path: Path) ->
     make_folder(tmp_path / "b" / "c")
     make_folder(tmp_path / "b" / "c")
     assert (tmp_path / "b" / "c").is_dir() and file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["rough_sleeping", "town", "portfolio"])
+def test_a_partnership_is_not_written_where_a_file_stands(name: str, tmp_path: Path) -> None:
+    made, file = synthetic.partnership(name), tmp_path / "a.txt"
+    file.write_text("mine")
+    with pytest.raises(EvalkitError, match="cannot be a folder"):
+        made.write(file)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "truth").write_text("mine")
+    with pytest.raises(EvalkitError, match=r"could not be written: File exists \(.*truth\)"):
+        made.write(tmp_path / "b")
+    assert file.read_text() == (tmp_path / "b" / "truth").read_text() == "mine"
+
+
+def test_what_is_put_in_place_later_is_named_by_who_does(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EvalkitError, match=r"/there' could not be written"),
+        replaced(tmp_path / "there") as made,
+        filled(made / "in") as place,
+    ):
+        (place / "a.csv" / "b.csv").write_text("x")
+    assert list(tmp_path.iterdir()) == []

@@ -307,6 +307,18 @@ def test_a_prior_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None
         prior_of(tmp_path / "pool.json")
 
 
+def test_a_key_of_a_prior_that_nothing_reads_is_named(tmp_path: Path) -> None:
+    (tmp_path / "prior.toml").write_text(
+        'name = "six"\noutcom = "y"\noutcome = "y"\nunit = "points"\n[components.a]\nmean = 1\nsd = 2\nmeen = 3\n'
+    )
+    with pytest.raises(OptionError) as told:
+        prior_of(tmp_path / "prior.toml")
+    assert [str(p) for p in told.value.problems] == [
+        "Unknown key 'outcom' (prior.toml). Did you mean 'outcome'?",
+        "Unknown key 'meen' (prior.toml, [components.a]). Did you mean 'mean'?",
+    ]
+
+
 def test_a_mark_at_the_beginning_of_a_prior_is_none_of_it(tmp_path: Path) -> None:
     said = {"name": "six", "outcome": "y", "unit": "points", "components": {"a": {"mean": 1, "sd": 2}}}
     (tmp_path / "pool.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(said).encode())
@@ -489,6 +501,11 @@ def test_the_command_writes_a_card(tmp_path: Path, capsys: pytest.CaptureFixture
     card = next(iter(ek.Cards.load(tmp_path / "cards")))
     assert (card.study, card.components["key_worker"].term, card.population.place) == ("here", "ek:a", "Here")
     assert card.key in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["card", str(study), "--out", str(tmp_path / "cards"), "--about", str(about), "--supersedes", card.key,
+              "--before", str(study)])  # fmt: skip
+    assert ended.value.code == 0
+    assert next(iter(ek.Cards.load(tmp_path / "cards"))).clusters_changed == 0
     about.write_text("colour = 3\n")
     with pytest.raises(SystemExit) as ended:
         main(["card", str(study), "--about", str(about)])

@@ -293,6 +293,13 @@ def test_what_a_unit_costs_is_in_the_currency_of_its_study(
     assert cost is not None and cost.currency == written
 
 
+def test_periods_and_places_are_called_as_the_study_calls_them(evaluation: ek.Evaluation) -> None:
+    called = {"period": ("round", "rounds"), "unit": ("ward", "wards")}
+    card = ek.card(dataclasses.replace(evaluation, study=evaluation.study.replace(noun=called)))
+    assert card.estimand.period == "round" and card.covariance_level.startswith("ward, ")
+    assert {c.assigned_at for c in card.components.values()} == {"ward"}
+
+
 def test_the_same_data_twice_are_refused(three: list[Card]) -> None:
     first, second, _ = three
     with pytest.raises(ek.EvalkitError, match=f"same card is there twice: {first.name}"):
@@ -337,6 +344,50 @@ def test_a_new_version_may_not_give_a_cluster_away(three: list[Card], tmp_path: 
         newer(card.clusters + 1, card.key).save(tmp_path)
     newer(card.clusters + 3, card.key).save(tmp_path)
     assert [c.clusters for c in ek.Cards.load(tmp_path)] == [card.clusters + 3]
+
+
+def of_sites(exchanged: int = 0, months: int = 12) -> ek.Evaluation:
+    """Twelve sites, half of which start in the seventh month; some of the others under other names."""
+    site, month = np.repeat(np.arange(12), 12), np.tile(np.arange(12), 12)
+    frame = pd.DataFrame({"site": [f"S{i:02d}" if i < 12 - exchanged else f"N{i:02d}" for i in site],
+                          "month": [f"2024-{m + 1:02d}" for m in month], "a": ((site < 6) & (month >= 6)).astype(int),
+                          "y": np.random.default_rng(3).normal(size=144)})  # fmt: skip
+    frame = frame[month < months]
+    return ek.evaluate(ek.Study(frame, unit="site", period="month", outcome="y", kind="score", components=["a"]))
+
+
+def test_clusters_exchanged_for_others_are_counted(tmp_path: Path) -> None:
+    first, one, two = of_sites(), of_sites(1), of_sites(2)
+    old = ek.card(first, study="here")
+    old.save(tmp_path)
+    for now in (one, two, of_sites(1, months=11)):
+        with pytest.raises(ek.EvalkitError, match=r"as many clusters as the one before, and not the same.*before="):
+            ek.card(now, study="here", supersedes=old).save(tmp_path)
+    swapped = ek.card(one, study="here", supersedes=old, before=first.study)
+    assert swapped.clusters_changed == 2
+    with pytest.raises(ek.EvalkitError, match="differs by 2 of its clusters, which the two would give away"):
+        swapped.save(tmp_path)
+    ek.card(of_sites(months=11), study="here", supersedes=old).check_follows(old)  # the same clusters, other months
+    new = ek.card(two, study="here", supersedes=old.key, before=first.study)
+    assert new.clusters_changed == 4 and new.save(tmp_path).exists()
+    for given, words in (
+        ({"before": first.study}, "goes with supersedes"),
+        ({"before": 3, "supersedes": old}, "before=3 is no study"),
+        ({"before": one.study, "supersedes": old}, "is not the study that"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            ek.card(two, study="here", **given)
+
+
+def test_a_card_of_the_version_before_keeps_its_key_and_shows_what_it_can() -> None:
+    first = ek.card(of_sites(), study="here")
+    said = {k: v for k, v in first.as_data().items() if k != "cluster_fingerprint"} | {"version": "1.0"}
+    old, _ = read_card(json.dumps(said), "x.json")
+    assert isinstance(old, Card) and old.as_data() == said and old.key != first.key
+    for months in (12, 11):
+        ek.card(of_sites(months=months), study="here", supersedes=old).check_follows(old)
+    with pytest.raises(ek.EvalkitError, match="not the same"):
+        ek.card(of_sites(1), study="here", supersedes=old).check_follows(old)
 
 
 def test_a_duckdb_file_keeps_the_same_rules(three: list[Card], tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ import evalkit as ek
 from evalkit.errors import OptionError
 from evalkit.rollouts.allocation import replay
 from evalkit.rollouts.brief import make_brief
+from evalkit.rollouts.law import laws
 from evalkit.rollouts.planning import RolloutPlan
+from evalkit.rollouts.search import Search
+from evalkit.rollouts.stress import _slipped
 
 PLACES = [f"p{i}" for i in range(8)]
 MONTHS = ("2027-01", "2029-12")
@@ -94,6 +97,72 @@ def test_what_is_no_brief_is_refused_in_words(options: dict[str, Any], words: st
         ek.plan_rollout(given.pop("places"), given.pop("components"), given.pop("periods"), **given)
 
 
+def a_study_of(periods: list[Any]) -> ek.Study:
+    """Eight places of which four have begun; outcomes are not read."""
+    T = len(periods)
+    frame = pd.DataFrame({"place": np.repeat(PLACES, T), "t": np.tile(np.arange(T), 8), "y": np.arange(8 * T) % 7})
+    frame["a"] = ((frame["place"] < "p4") & (frame["t"] > T // 2)).astype(int)
+    frame["t"] = pd.Series([periods[t] for t in frame["t"]], dtype=None if hasattr(periods[0], "freq") else object)
+    return ek.Study(frame, unit="place", period="t", outcome="y", kind="score", components=["a"])
+
+
+def stamps(first: str, freq: str, periods: int = 15) -> list[Any]:
+    return pd.date_range(first, periods=periods, freq=freq).tolist()
+
+
+def words(first: str, freq: str, form: str = "%Y-%m-%d") -> list[Any]:
+    return [d.strftime(form) for d in stamps(first, freq)]
+
+
+@pytest.mark.parametrize(
+    ("periods", "last"),
+    [
+        (words("2024-05-01", "MS"), "2025-11-01"),
+        (words("2024-05-31", "ME"), "2025-11-30"),
+        ([str((pd.Timestamp("2024-05-30") + pd.DateOffset(months=m)).date()) for m in range(15)], "2025-11-30"),
+        (words("2021-01-01", "QS"), "2025-07-01"),
+        (words("2021-01-01", "QS", "%Y-%m"), "2025-07"),
+        (words("2001-04-01", "YS-APR"), "2019-04-01"),
+        (words("2024-12-30", "7D"), "2025-05-05"),
+        (words("2024-02-20", "D"), "2024-03-09"),
+        (stamps("2024-05-01", "MS"), pd.Timestamp("2025-11-01")),
+        ([d.date() for d in stamps("2024-05-01", "MS")], date(2025, 11, 1)),
+        (list(range(1990, 2020, 2)), 2026),
+        (list(pd.period_range("2021Q1", periods=15, freq="Q")), pd.Period("2025Q3")),
+    ],
+    ids=lambda v: f"{v[0]}, {v[1]}" if isinstance(v, list) else "",
+)
+def test_the_next_periods_stand_at_the_step_of_the_study_s_own(periods: list[Any], last: object) -> None:
+    plan = ek.next_rollout(a_study_of(periods), 4, window=2, noise=ek.Noise(), effort=0.02)
+    values = plan.brief.calendar.values.tolist()
+    assert len(values) == 19 and values[-1] == last
+    assert [str(v)[:10] for v in values[:15]] == [str(p)[:10] for p in periods]
+    begun = plan.schedule["a"]
+    assert begun.tolist()[:4] == [values[8]] * 4 and set(begun[4:]) <= {*values[15:], None} and begun[4:].notna().any()
+    assert plan.changes(plan.schedule, 0)["moves"].eq("").all()
+    check = ek.Component("a", adoption=plan.randomise(1).register, assigned_at="place")
+    later = ek.Study(a_study_of(values).source.frame, unit="place", period="t", outcome="y", kind="score",
+                     components=[check])  # fmt: skip
+    first = (later.paths.state[later.paths.path, :, 0] > 0).argmax(axis=1)
+    assert [values[t] for t in first[:4]] == begun.tolist()[:4]
+
+
+@pytest.mark.filterwarnings("ignore:The calendar has gaps")
+@pytest.mark.parametrize(
+    ("periods", "refused"),
+    [
+        (words("2024-05-01", "B"), "do not stand one step of whole days apart"),
+        (stamps("2024-05-01", "6h"), "do not stand one step of whole days apart"),
+        ([m for m in words("2024-05-01", "MS") if not m.startswith("2025-01")], "do not stand one step of whole days"),
+        (stamps("2024-05-01", "D", 238), "238 periods and 4 more are 242, and a rollout is planned over at most 240"),
+    ],
+    ids=["weekdays", "hours", "gap", "long"],
+)
+def test_periods_that_nothing_follows_are_refused_in_words(periods: list[Any], refused: str) -> None:
+    with pytest.raises(OptionError, match=refused):
+        ek.next_rollout(a_study_of(periods), 4, noise=ek.Noise())
+
+
 @pytest.mark.parametrize("options", [{"seed": -1}, {"effort": 0}, {"noise": 3}], ids=str)
 def test_a_next_rollout_is_asked_for_as_a_plan_is(options: dict[str, Any]) -> None:
     frame = pd.DataFrame({"place": np.repeat(PLACES, 12), "t": np.tile(np.arange(12), 8), "y": np.arange(96) % 7})
@@ -126,13 +195,35 @@ def test_a_lot_is_drawn_again_in_the_calendar_s_own_periods(tmp_path: Path) -> N
     assert again["a"].map(type).unique().tolist() == [int]
 
 
-@pytest.mark.parametrize("together", [(), [("a", "b")]])
-def test_dates_that_do_not_slip_are_the_plan(together: list[tuple[str, str]]) -> None:
-    """With a reach the screen is not the law, and of components that start together each has its own."""
-    plan = planned(ek.Planned("a", reach=0.5), ek.Planned("b"), together=together)
-    table = plan.stress(slip=0, draws=1).set_index(["case", "component"])["detectable"]
-    slipped = table[[c for c in table.index if c[0].startswith("each date late")]]
-    assert slipped.tolist() == plan.power["detectable"].tolist()
+@pytest.mark.parametrize(
+    ("reach", "together", "weights"),
+    [
+        (0.5, (), "least_noise"), (0.5, [("a", "b")], "least_noise"), (0.5, (), "equal"),
+        (None, (), "least_noise"), (None, (), "equal"),
+    ],
+)  # fmt: skip
+def test_dates_that_do_not_slip_are_the_plan(
+    reach: float | None, together: list[tuple[str, str]], weights: str
+) -> None:
+    """With a reach the screen is not the law, and of components that start together each has its own; where it knows
+    the weights, what can be detected is by the law all the same."""
+    plan = planned(ek.Planned("a", reach=reach), ek.Planned("b"), together=together, weights=weights)
+    table = plan.stress(slip=0, draws=3).set_index(["case", "component"])
+    slipped = table.loc[[c for c in table.index if c[0].startswith("each date late")]]
+    assert slipped["detectable"].tolist() == slipped["worst"].tolist() == plan.power["detectable"].tolist()
+
+
+def test_dates_that_slip_are_told_by_the_law_of_one_rollout_that_was_drawn() -> None:
+    plan = planned(ek.Planned("a"), ek.Planned("b"))
+    rng, search = np.random.default_rng(plan.seed), Search(plan.brief, plan.seed)
+    drawn = [_slipped(search, plan.starts, 0.3, rng) for _ in range(5)]
+    table = plan.stress(slip=0.3, draws=5).set_index(["case", "component"])
+    slipped = table.loc[[c for c in table.index if c[0].startswith("each date late")]]
+    by_law = np.array([[law.detectable for law in laws(plan.brief, s)] for s in drawn])
+    roughly = np.array([search.detectable(s, full=True)[0] for s in drawn])
+    for k, at in enumerate(np.argsort(roughly, axis=0)[2]):
+        assert slipped["detectable"].iloc[k] == by_law[at, k] != roughly[at, k]
+        assert slipped["worst"].iloc[k] >= slipped["detectable"].iloc[k]
 
 
 @pytest.mark.parametrize("draws", [0, -1, 2.5, True])

@@ -21,7 +21,7 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.rows import Naming, cell_table
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 from evalkit.inference import Estimate
 from evalkit.inference.replicates import Method
 from evalkit.show.words import count_words
@@ -162,7 +162,7 @@ class SyntheticControl(BesideDonors):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.penalty, bool) or not np.isfinite(self.penalty) or self.penalty < 0:
-            raise OptionError(f"penalty={self.penalty!r} is not a choice. Use a number, 0 or more.")
+            raise OptionError(f"penalty={spelt(self.penalty)} is not a choice. Use a number, 0 or more.")
         check_choice("intercept", self.intercept, (True, False))
         check_choice("augment", self.augment, (None, "ridge"))
 

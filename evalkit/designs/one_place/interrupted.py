@@ -31,7 +31,7 @@ from evalkit.designs.protocol import StudyLike, Traits
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.rows import Naming, cell_table
 from evalkit.designs.rollout.starts import make_plan
-from evalkit.errors import OptionError, check_choice, check_periods
+from evalkit.errors import OptionError, check_choice, check_periods, spelt
 from evalkit.inference import Estimate, Interval
 from evalkit.inference.intervals import Spread, critical
 from evalkit.inference.replicates import Method
@@ -130,7 +130,7 @@ class InterruptedTimeSeries(Parameters):
         for name in ("control", "events"):
             given = getattr(self, name)
             if given != "clean" and not isinstance(given, tuple):
-                raise OptionError(f"{name}={given!r} is not a choice. Use a tuple, such as ({given!r},).")
+                raise OptionError(f"{name}={spelt(given)} is not a choice. Use a tuple, such as ({spelt(given)},).")
         if self.control != "clean" and len(set(map(str, self.control))) < len(self.control):
             raise OptionError("control names a place twice. Name each once.")
         if self.link == "log" and self.errors != "own":
@@ -177,7 +177,7 @@ class InterruptedTimeSeries(Parameters):
         names = series.grouped.paths.levels[series.grouped.level].names
         unknown = [c for c in self.control if str(c) not in set(map(str, names))]
         if unknown:
-            raise OptionError(f"control: there is no place {unknown[0]!r}. Name places as the study does.")
+            raise OptionError(f"control: there is no place {spelt(unknown[0])}. Name places as the study does.")
         wanted = np.flatnonzero(np.isin(names.astype(str), [str(c) for c in self.control]))
         kept, cluster = np.intersect1d(place.donors, wanted), series.grouped.cells.cluster[place.beside]
         return replace(place, donors=kept, beside=place.beside[np.isin(cluster, kept)])
@@ -229,7 +229,7 @@ class InterruptedTimeSeries(Parameters):
         """Positions of the events."""
         positions = {str(p): i for i, p in enumerate(paths.periods)}
         if lost := [e for e in self.events if str(e) not in positions]:
-            raise OptionError(f"events: there is no period {lost[0]!r} in the panel.")
+            raise OptionError(f"events: there is no period {spelt(lost[0])} in the panel.")
         return tuple(positions[str(e)] for e in self.events)
 
     def _short(self, place: Place, own: Began) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from evalkit.designs.people.estimating import AmongPeople, as_tuples, cluster_level, is_number, wrong_choices
 from evalkit.designs.people.people import People, Who
 from evalkit.designs.protocol import Traits
-from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems
+from evalkit.errors import NotIdentifiedError, OptionError, Problem, raise_problems, spelt
 from evalkit.inference.intervals import Interval, check_level
 from evalkit.study import Study
 
@@ -82,11 +82,11 @@ class RegressionDiscontinuity(AmongPeople):
         problems = wrong_choices(self, {"kernel": KERNELS, "compare": ("level", "change")})
         if not (is_number(self.cutoff) and np.isfinite(self.cutoff)):
             advice = "Give the value of the score at which it switches."
-            problems.append(Problem(f"cutoff={self.cutoff!r}", next=advice))
+            problems.append(Problem(f"cutoff={spelt(self.cutoff)}", next=advice))
         if self.bandwidth is not None and not (is_number(self.bandwidth) and 0 < self.bandwidth < np.inf):
-            problems.append(Problem(f"bandwidth={self.bandwidth!r}", next="Give a number above 0, or None."))
+            problems.append(Problem(f"bandwidth={spelt(self.bandwidth)}", next="Give a number above 0, or None."))
         if self.degree not in (0, 1, 2, 3):
-            problems.append(Problem(f"degree={self.degree!r}", next="Give 0, 1, 2 or 3."))
+            problems.append(Problem(f"degree={spelt(self.degree)}", next="Give 0, 1, 2 or 3."))
         try:
             check_level(self.level)
         except OptionError as error:
@@ -119,7 +119,7 @@ class RegressionDiscontinuity(AmongPeople):
             following = float(score[score > self.cutoff].min())
             raise NotIdentifiedError(
                 f"As to {component!r}, people at {self.score} = {self.cutoff:g} itself are like those below, while a "
-                f"cut-off counts them above. Give cutoff={following!r}, the next score there is."
+                f"cut-off counts them above. Give cutoff={spelt(following)}, the next score there is."
             )
         place = f"The share with {component!r} does not clearly switch at {self.score} = {self.cutoff:g}"
         try:

@@ -16,7 +16,7 @@ from scipy import special
 from evalkit.designs.logit import FAR, independent, influence, maximise
 from evalkit.designs.people.folds import chances_of, fitted
 from evalkit.designs.people.people import People
-from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, suggest
+from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, spelt, suggest
 from evalkit.show.words import of_people
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def make_space(
     named = dict(caliper) if isinstance(caliper, Mapping) else {}
     needs = distance in LINE or scored or bool({"propensity", "logit"} & set(named))
     if not people.x.shape[1]:
-        words = f"distance={distance!r} needs covariates and this study names none. "
+        words = f"distance={spelt(distance)} needs covariates and this study names none. "
         raise OptionError(words + "Give covariates=[...] to the study or to the design, or use method='exact'.")
     score = score_of(people) if needs else None
     if distance in LINE:
@@ -186,7 +186,9 @@ def _joint(people: People, distance: str, columns: tuple[str, ...] | None) -> np
     if columns is not None:
         lost = [c for c in columns if c not in people.names]
         if lost:
-            raise OptionError(f"distance_on names {lost[0]!r}. {suggest(lost[0], people.names, 'The covariates are')}")
+            raise OptionError(
+                f"distance_on names {spelt(lost[0])}. {suggest(lost[0], people.names, 'The covariates are')}"
+            )
         x = x[:, [people.names.index(c) for c in columns]]
     if distance == "robust_mahalanobis":
         from scipy.stats import rankdata

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evalkit.designs.parameters import Parameters
 from evalkit.designs.people.people import People, Who, gather, others_of, periods_of, status_of
-from evalkit.errors import OptionError, Problem, check_choice
+from evalkit.errors import OptionError, Problem, check_choice, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import DenseSource, Influence, Rows
@@ -125,7 +125,7 @@ def is_number(value: object) -> bool:
 def wrong_numbers(design: object, least: Mapping[str, int]) -> list[Problem]:
     """Fields of a design that are not whole numbers of at least so much."""
     return [
-        Problem(f"{name}={value!r}", next=f"Give a whole number, {fewest} or more.")
+        Problem(f"{name}={spelt(value)}", next=f"Give a whole number, {fewest} or more.")
         for name, fewest in least.items()
         if not (is_number(value := getattr(design, name)) and isinstance(value, Integral) and int(value) >= fewest)
     ]

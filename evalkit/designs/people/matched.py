@@ -19,7 +19,7 @@ from evalkit.designs.people.matching import Matching, Ties
 from evalkit.designs.people.methods import ABADIE_IMBENS, HC1, METHODS, OPTIONS, ORDERS, Method, Reused, method_of
 from evalkit.designs.people.people import People
 from evalkit.designs.protocol import Traits
-from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems
+from evalkit.errors import EvalkitWarning, OptionError, Problem, raise_problems, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.sources import Influence
 from evalkit.study import Study
@@ -120,13 +120,17 @@ class MatchedComparison(estimating.AmongPeople):
         ]
         widths = list(self.caliper.values()) if isinstance(self.caliper, Mapping) else [self.caliper]
         if any(w is not None and not (estimating.is_number(w) and 0 < w < np.inf) for w in widths):
-            problems.append(Problem(f"caliper={self.caliper!r}", next="Give a number of standard deviations above 0."))
+            problems.append(
+                Problem(f"caliper={spelt(self.caliper)}", next="Give a number of standard deviations above 0.")
+            )
         if self.distance_on == ():
             advice = "Name covariates, or leave it out for all of them."
             problems.append(Problem("distance_on=() names nothing", next=advice))
         lists = self.cutpoints.values() if isinstance(self.cutpoints, Mapping) else ()
         if any(np.ndim(c) != 1 or not all(map(estimating.is_number, c)) for c in lists):
-            problems.append(Problem(f"cutpoints={self.cutpoints!r}", next="Give a list of numbers for each covariate."))
+            problems.append(
+                Problem(f"cutpoints={spelt(self.cutpoints)}", next="Give a list of numbers for each covariate.")
+            )
         problems += estimating.wrong_learners(self, {"learner": "predict"})
         if self.learner is not None and (self.adjust not in (None, "auto") or self.estimand != "ATT"):
             advice = "Leave adjust= out, and keep estimand='ATT'."
@@ -135,7 +139,7 @@ class MatchedComparison(estimating.AmongPeople):
         unused = OPTIONS - self.how.used()
         ignored = [f.name for f in fields(self) if f.name in unused and getattr(self, f.name) != f.default]
         if ignored:
-            listed = ", ".join(f"{n}={getattr(self, n)!r}" for n in ignored)
+            listed = ", ".join(f"{n}={spelt(getattr(self, n))}" for n in ignored)
             warnings.warn(f"method={self.method!r} does not use {listed}.", EvalkitWarning, stacklevel=3)
 
     @property

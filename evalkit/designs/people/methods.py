@@ -14,7 +14,7 @@ from evalkit.designs.people.matching import Matching, both_arms
 from evalkit.designs.people.nearest import Links, greedy, with_replacement
 from evalkit.designs.people.people import People, joint_codes
 from evalkit.designs.people.sets import full_edges, optimal_pairs, sets_of
-from evalkit.errors import OptionError, check_choice, suggest
+from evalkit.errors import OptionError, check_choice, spelt, suggest
 
 CUTS = ("sturges", "scott", "fd")
 ORDERS = ("largest", "smallest", "closest", "data")
@@ -90,7 +90,9 @@ class CoarsenedExact(ByClass):
             return joint_codes([people.strata, *(_equal_bins(x, cuts) for x in people.x.T)])
         lost = [c for c in cuts if c not in people.names]
         if lost:
-            raise OptionError(f"cutpoints name {lost[0]!r}. {suggest(lost[0], people.names, 'The covariates are')}")
+            raise OptionError(
+                f"cutpoints name {spelt(lost[0])}. {suggest(lost[0], people.names, 'The covariates are')}"
+            )
         coded = [
             np.searchsorted(np.sort(cuts[name]), x, side="right") if name in cuts else x
             for name, x in zip(people.names, people.x.T, strict=True)

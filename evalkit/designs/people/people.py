@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import NotIdentifiedError, OptionError, Problem, StudyError, raise_problems, suggest
+from evalkit.errors import NotIdentifiedError, OptionError, Problem, StudyError, raise_problems, spelt, suggest
 from evalkit.study import Study
 from evalkit.study.frame import Columns
 from evalkit.study.gaps import drawn, filled
@@ -152,7 +152,7 @@ def periods_of(paths: Paths, k: int, who: Who) -> tuple[int, int]:
     if paths.n_periods == 1:
         for name, value in (("outcome_period", who.outcome_period), ("covariate_period", who.covariate_period)):
             if value is not None:
-                raise OptionError(f"{name}={value!r} is for a panel; this study is a cross-section of people.")
+                raise OptionError(f"{name}={spelt(value)} is for a panel; this study is a cross-section of people.")
         return 0, 0
     period = paths.n_periods - 1 if who.outcome_period is None else _period(paths, who.outcome_period, "outcome_period")
     if who.covariate_period is not None:
@@ -171,7 +171,7 @@ def _period(paths: Paths, value: object, name: str) -> int:
     if found := [i for i, p in enumerate(paths.periods) if p == value or str(p) == str(value)]:
         return found[0]
     known = suggest(str(value), [str(p) for p in paths.periods], "The periods are")
-    raise OptionError(f"{name}={value!r} is not a period of this study. {known}")
+    raise OptionError(f"{name}={spelt(value)} is not a period of this study. {known}")
 
 
 def status_of(paths: Paths, k: int, base: int, period: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from evalkit.designs.people.people import People, balance_table, dropped_table, 
 from evalkit.designs.people.standardising import FAMILIES, family_of, standardise
 from evalkit.designs.people.weighting import CrossFit, Weighed, aipw, by_stratum, entropy, fewest_of, ipw
 from evalkit.designs.protocol import Basis, Traits
-from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems
+from evalkit.errors import EvalkitWarning, NotIdentifiedError, OptionError, Problem, raise_problems, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.study import Study
 
@@ -122,7 +122,7 @@ class WeightedComparison(estimating.AmongPeople):
             *estimating.wrong_numbers(self, {"folds": 1, "repeats": 1}),
         ]
         if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.5):
-            problems.append(Problem(f"clip={self.clip!r}", next="Give a number between 0 and 0.5."))
+            problems.append(Problem(f"clip={spelt(self.clip)}", next="Give a number between 0 and 0.5."))
         if self.estimand == "ATO" and self.method not in ("ipw", "aipw"):
             words = "estimand='ATO' belongs to method='ipw' and method='aipw'"
             problems.append(Problem(words, next="Use one of these."))

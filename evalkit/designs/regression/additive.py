@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 from evalkit.study.paths import OFF, Paths, row_codes
 
 _CHUNK = 4096
@@ -39,7 +39,9 @@ class EventTimes:
     def __post_init__(self) -> None:
         check_choice("shape", self.shape, ("event_time", "level"))
         if self.window is not None and (len(self.window) != 2 or min(self.window) < 0):
-            raise OptionError(f"window={self.window!r} is not a choice. Use (lead, lag), two whole numbers, or None.")
+            raise OptionError(
+                f"window={spelt(self.window)} is not a choice. Use (lead, lag), two whole numbers, or None."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from evalkit.designs.regression.joint_noise import joint_least_noise
 from evalkit.designs.rollout.rows import rows_of
 from evalkit.designs.rollout.sums import over_base
 from evalkit.designs.threads import one_thread
-from evalkit.errors import NotIdentifiedError, OptionError, check_choice
+from evalkit.errors import NotIdentifiedError, OptionError, check_choice, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
 from evalkit.inference.sources import Influence, Rows
@@ -102,7 +102,9 @@ class JointEventStudy(Shape, Parameters):
         if not isinstance(given, (tuple, list)) or not all(
             isinstance(i, (tuple, list)) and all(isinstance(m, str) for m in i) for i in given
         ):
-            raise OptionError(f"interactions={given!r} is not a choice. Use sets of components such as (('a', 'b'),).")
+            raise OptionError(
+                f"interactions={spelt(given)} is not a choice. Use sets of components such as (('a', 'b'),)."
+            )
         object.__setattr__(self, "interactions", tuple(tuple(i) for i in given))
         bad = [i for i in self.interactions if len(set(i)) < 2 or len(set(i)) < len(i)]
         if bad:

@@ -9,7 +9,7 @@ from typing import Self, get_args
 import numpy as np
 
 from evalkit.designs.protocol import StudyLike, View
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 from evalkit.study.paths import Paths
 from evalkit.study.places import gathered, place_paths
 from evalkit.vocabulary import Compare
@@ -21,7 +21,7 @@ def check_compare(compare: str, adjust: str | None) -> None:
     if adjust is not None and compare != "within":
         raise OptionError(
             "adjust needs compare='within': each unit's covariates are read at its own base. Where others are asked "
-            f"each period, run the design on study.of_places(adjust={adjust!r})."
+            f"each period, run the design on study.of_places(adjust={spelt(adjust)})."
         )
 
 

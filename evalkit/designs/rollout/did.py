@@ -27,7 +27,7 @@ from evalkit.designs.rollout.rows import Naming, assemble
 from evalkit.designs.rollout.staggered import OTHERS
 from evalkit.designs.rollout.starts import make_plan
 from evalkit.designs.rollout.sums import Sums
-from evalkit.errors import NotIdentifiedError, OptionError
+from evalkit.errors import NotIdentifiedError, OptionError, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.study.paths import OFF, Paths
 
@@ -60,24 +60,26 @@ def find_windows(paths: Paths, component: str, before: object, after: object) ->
         early = early or (0, (start if late is None else min(start, late[0])) - 1)
         late = late or (max(start, early[1] + 1), paths.n_periods - 1)
     if early[1] < early[0] or late[1] < late[0] or late[0] <= early[1]:
-        raise OptionError(f"before={before!r} and after={after!r} leave no window before the other. Choose others.")
+        raise OptionError(
+            f"before={spelt(before)} and after={spelt(after)} leave no window before the other. Choose others."
+        )
     return Windows(early, late)
 
 
 def _window(paths: Paths, name: str, given: object) -> tuple[int, int]:
     ends = given if isinstance(given, (tuple, list)) else (given, given)
     if len(ends) != 2:
-        raise OptionError(f"{name}={given!r} is not a window. Use a period, or (first, last).")
+        raise OptionError(f"{name}={spelt(given)} is not a window. Use a period, or (first, last).")
     known = {_key(p, paths.periods): i for i, p in enumerate(paths.periods)}
     lost = [e for e in ends if _key(e, paths.periods) not in known]
     if lost:
         raise OptionError(
-            f"{name}={given!r}: there is no period {lost[0]!r}. "
+            f"{name}={spelt(given)}: there is no period {spelt(lost[0])}. "
             f"The panel has {paths.periods[0]} to {paths.periods[-1]}."
         )
     low, high = (known[_key(e, paths.periods)] for e in ends)
     if low > high:
-        raise OptionError(f"{name}={given!r} ends before it begins. Use (first, last).")
+        raise OptionError(f"{name}={spelt(given)} ends before it begins. Use (first, last).")
     return low, high
 
 

@@ -16,7 +16,7 @@ from evalkit.designs.trials.exact import unlike_p
 from evalkit.designs.trials.extras import Compliers, compliers, hedges_g, intra_cluster, lee_bounds
 from evalkit.designs.trials.order import Wedge, replay
 from evalkit.designs.trials.sample import FEWEST_DRAWS, WORK, Sample, deal_of, gather
-from evalkit.errors import OptionError, check_choice
+from evalkit.errors import OptionError, check_choice, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.intervals import Spread
 from evalkit.inference.replicates import Arms, Method
@@ -89,7 +89,7 @@ class RandomisedComparison(Parameters):
             names = (self.covariates,) if isinstance(self.covariates, str) else tuple(self.covariates)
             object.__setattr__(self, "covariates", names)
         if isinstance(self.draws, bool) or not isinstance(self.draws, int) or self.draws < 0:
-            raise OptionError(f"draws={self.draws!r} is not a choice. Use a whole number, 0 or more.")
+            raise OptionError(f"draws={spelt(self.draws)} is not a choice. Use a whole number, 0 or more.")
 
     def plan(self, paths: Paths, component: str) -> Dealt:
         """What was dealt, from exposure paths alone."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import OptionError
+from evalkit.errors import OptionError, spelt
 from evalkit.evaluation.decomposition.cells import people_periods, share_of
 from evalkit.show.words import join_words, of_people
 from evalkit.study import Outcome, Study
@@ -36,7 +36,9 @@ class Prices:
     def __post_init__(self) -> None:
         for name, rate in (("discount", self.discount), ("inflation", self.inflation)):
             if rate is not None and not (isinstance(rate, (int, float)) and 0 <= rate < 1):
-                raise OptionError(f"{name}={rate!r} is not a yearly rate. Use a number from 0 to 1, such as 0.035.")
+                raise OptionError(
+                    f"{name}={spelt(rate)} is not a yearly rate. Use a number from 0 to 1, such as 0.035."
+                )
         if (self.price_year is None) != (self.inflation is None):
             raise OptionError("price_year and inflation go together: the year, and the yearly rate that leads to it.")
 
