@@ -233,7 +233,8 @@ class Begun:
         for cell, t in self.made.where:
             seen[cell, t] = True
         long = (seen & when).sum(axis=1) >= periods
-        return bool(self.starts[long].sum() >= self.starts.sum() / 2 > 0)
+        half = self.starts.sum() / 2
+        return bool(self.starts[long].sum() >= half * (1 - 1e-9) and half > 0)  # of weights that split in two, rounding
 
 
 def _asked(begun: Begun, found: Shapes, df: float) -> tuple[Fits, Fits, Fits]:

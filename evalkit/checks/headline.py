@@ -23,6 +23,8 @@ from evalkit.vocabulary import CHECK_STATUSES, CheckStatus
 ALPHA = 0.05
 BINS = 4
 POWER = 0.5
+ROUNDING = 1e-8
+"""Share of an answer's standard error up to which its difference from another is rounding."""
 STILL_GROWING, TAKEN_OUT = "others_still_growing", "growth_taken_out"
 NOTHING = (
     "Every other component had been going for as long on both sides, or had not begun: there is no growth to take out."
@@ -55,6 +57,15 @@ def first_row(estimate: Estimate) -> Mapping[str, Any]:
 def numbers(row: Mapping[str, Any]) -> tuple[float, float, float]:
     """Estimate and both ends of its interval."""
     return float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
+
+
+def difference(one: Estimate, other: Estimate, name: str) -> Mapping[str, Any]:
+    """The first row of one estimate less the other, by their joint covariance. A difference that is rounding beside the
+    error of `one` is none: divided by an error that is rounding too, it would be as sure as the last digits have it."""
+    row = first_row(stack(one, other).contrast([1.0, -1.0], name=name))
+    if abs(float(row["estimate"])) <= ROUNDING * float(first_row(one)["std_error"]):
+        return {**row, "estimate": 0.0, "std_error": 0.0, "conf_low": 0.0, "conf_high": 0.0, "p_value": 1.0}
+    return row
 
 
 def excludes_zero(row: Mapping[str, Any]) -> bool:
@@ -146,7 +157,7 @@ def rungs(headline: Estimate, others: dict[str, Estimate]) -> CheckResult:
     tests = {}
     for name, other in others.items():
         if np.isfinite(other.value[0]):
-            tests[name] = first_row(stack(headline, other).contrast([1.0, -1.0], name="headline less the other rung"))
+            tests[name] = difference(headline, other, "headline less the other rung")
     if not tests:
         return CheckResult("rungs", "informational", "No other design could be run beside this one.")
     p_values = {name: float(row["p_value"]) for name, row in tests.items()}
@@ -295,7 +306,7 @@ def _by_long_alike(headline: Estimate, long_alike: Estimate | None, matters: flo
     if long_alike is None or not np.isfinite(long_alike.value[0]):
         words = "No places had been alike for long enough to see whether earlier components were still growing."
         return CheckResult(STILL_GROWING, "informational", words)
-    row = first_row(stack(headline, long_alike).contrast([1.0, -1.0], name="headline less long alike"))
+    row = difference(headline, long_alike, "headline less long alike")
     diff, low, high = numbers(row)
     if not np.isfinite(low) and abs(diff) > 0:
         words = "Places alike for long before the start are too few for the difference to be judged."

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evalkit.checks.headline import CheckResult, excludes_zero, first_row, moved, numbers
+from evalkit.checks.headline import ROUNDING, CheckResult, excludes_zero, first_row, moved, numbers
 from evalkit.checks.matched import Rollout, matched
 from evalkit.checks.noise import Noise, residuals
 from evalkit.designs.protocol import StudyLike
@@ -160,7 +160,8 @@ def _shared(found: Independence, name: str, code: np.ndarray) -> Shared | None:
     for d in range(DRAWS):
         dealt = rng.permutation(len(code))
         drawn[d] = score[dealt[one], dealt[other]].sum()
-    p = (1 + int((drawn >= score[one, other].sum()).sum())) / (1 + DRAWS)
+    seen, tied = score[one, other].sum(), ROUNDING * np.abs(score[one, other]).sum()  # in any order of summing
+    p = (1 + int((drawn >= seen - tied).sum())) / (1 + DRAWS)
     rho = _rho_of(found, alike & told, (i, j))
     decay = Noise(rho, np.empty(0)).correlation(inside.shape[1])
     expected = both - ((inside[:, None] * inside) @ decay * inside[:, None] * inside).sum(axis=2) / np.maximum(both, 1)

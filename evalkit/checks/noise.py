@@ -91,7 +91,7 @@ def _variance(square: np.ndarray, expected: np.ndarray, size: np.ndarray) -> np.
     if not told.any():
         return np.ones(len(size))
     whole = float(square[told].sum() / expected[told].sum())
-    few = 1 / np.maximum(size, 1e-12)
+    few = 1 / np.maximum(size, 1e-12 * size.max())
     if np.ptp(few[told]) <= 1e-6 * few[told].max():
         return np.full(len(size), max(whole, 1e-300))
     from scipy.optimize import nnls

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.checks.headline import CheckResult, excludes_zero, first_row, numbers
+from evalkit.checks.headline import CheckResult, difference, excludes_zero, first_row, numbers
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.stacking import stack
 
 ONE_WAY = "Each pair of neighbours is given one way only: the one touches the other, and not the reverse."
 
@@ -45,8 +44,7 @@ def spillover(one: Estimate, around: Around | None, matters: float | None) -> Ch
         why = around.reasons[0].rstrip(".") or "no range can be given"
         words = f"Places compared have neighbours that have it, and beside others it cannot be told: {why}."
         return CheckResult("spillover", "informational", words)
-    both = stack(around.alike, around.beside)
-    apart = first_row(both.contrast([1.0, -1.0], name="the answer less that beside untouched places"))
+    apart = difference(around.alike, around.beside, "the answer less that beside untouched places")
     far = matters is None or abs(float(apart["estimate"])) > matters / 2
     carried = _carried(first_row(one), row)
     spills = around.touched is not None and excludes_zero(first_row(around.touched))

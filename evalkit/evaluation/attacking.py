@@ -228,14 +228,18 @@ def _composition(target: Target, asked: Asked) -> CheckResult:
 
 
 def _still_growing(target: Target) -> CheckResult:
-    """The headline beside the same among places alike for as long before as it claims after."""
+    """The headline beside the same among places alike for as long before as it claims after; nothing where no other
+    component ever begins or ends, for then all are alike for long, and the latter only leaves early starts out."""
+    differ = "additivity" in target.design.traits.rests_on
     if len(target.study.components) == 1:
         return CheckResult("others_still_growing", "passed", "There is no other component in this study.")
+    others = target.study.paths.others(target.component)
+    if not differ and (others == others[:, :1]).all():
+        return CheckResult("others_still_growing", "passed", "No other component begins or ends in this study.")
     events = target.rows.label_columns["event_time"]
     inside = events[target.window.holds(events) & ~np.isnan(target.rows.value)]
     longer = with_options(target.design, lookback=int(inside.max()) + 1 if len(inside) else 1)
     alike = target.over_window(longer, target.study, target.component)
-    differ = "additivity" in target.design.traits.rests_on
     found = checks.others_still_growing(target.one, alike, target.matters, differ, target.growth)
     if target.growth is None and found.status == "informational":
         found = replace(found, status="passed", words=checks.growth_taken_out(target.one, None).words)

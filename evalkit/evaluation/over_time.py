@@ -51,7 +51,8 @@ def sides_of(paths: Paths) -> Sides | None:
 
 
 def over_time(evaluation: Evaluated) -> pd.DataFrame:
-    """Mean outcome of either side in each period, a row an outcome and period (SERIES); logarithms as they are.
+    """Mean outcome of either side in each period, a row an outcome and period (SERIES); logarithms as they are. Units
+    weigh as in estimates: by the study's weights, and of a rate by what it is per.
 
     expected: of the first outcome, what those with it would have come to by the imputation behind the programme's total
     (Borusyak, Jaravel and Spiess 2024): summed over people and periods, with_it less expected is that total. NaN before
@@ -70,7 +71,8 @@ def over_time(evaluation: Evaluated) -> pd.DataFrame:
 def _series(evaluation: Evaluated, paths: Paths, sides: Sides, outcome: Outcome, first: bool) -> pd.DataFrame:
     values = evaluation.study.values(outcome)
     seen = np.isfinite(values)
-    weight = np.ones(paths.n_units) if paths.weights is None else paths.weights
+    weights = evaluation.study.weighing(outcome).paths.weights  # of a rate, by what it is per, as in every estimate
+    weight = np.ones(paths.n_units) if weights is None else weights
     cells = {
         "sum": add_by(np.where(seen, values, 0.0) * weight[:, None], paths.path, paths.n_paths),
         "mass": add_by(seen * weight[:, None], paths.path, paths.n_paths),
@@ -112,7 +114,8 @@ def baseline(study: Study) -> pd.DataFrame:
     a row a component and characteristic (BASELINE).
 
     Characteristics: the mean of each outcome over the periods before its first start, and each covariate as it was
-    first recorded. A component without a period before it has covariates only; one that everybody had has no row.
+    first recorded; units weigh as in the series over time. A component without a period before it has covariates only;
+    one that everybody had has no row.
     """
     rows = [row for c in study.components if not c.always_on for row in _before(study, c.name)]
     return pd.DataFrame(rows, columns=list(BASELINE))
@@ -133,11 +136,12 @@ def _before(study: Study, component: str) -> list[tuple[object, ...]]:
     before = int(starts.argmax()) if starts.any() else 0
     if not ever.any() or not never.any():
         return []
-    found = [(f"{o.label}, before", _mean(study.values(o)[:, :before])) for o in study.outcomes if before]
+    early = study.outcomes if before else ()
+    rows = [(f"{o.label}, before", _mean(study.values(o)[:, :before]), study.weighing(o)) for o in early]
     if study.covariates:
         each = study.covariate_values()
-        found += [(name, _first(each[:, :, j])) for j, name in enumerate(study.covariate_names())]
-    return [(component, name, *_beside(values, paths.people, ever, never)) for name, values in found]
+        rows += [(name, _first(each[:, :, j]), study) for j, name in enumerate(study.covariate_names())]
+    return [(component, name, *_beside(by.paths, values, ever, never)) for name, values, by in rows]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -150,15 +154,18 @@ def _first(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[np.arange(len(values)), np.isfinite(values).argmax(axis=1)])
 
 
-def _beside(values: np.ndarray, people: np.ndarray, ever: np.ndarray, never: np.ndarray) -> tuple[float, ...]:
-    """Means of both sides, how far apart, and how many people; not how far where people were added up, as their spread
-    is not known."""
-    there = [side & np.isfinite(values) for side in (ever, never)]
+def _beside(paths: Paths, values: np.ndarray, ever: np.ndarray, never: np.ndarray) -> tuple[float, ...]:
+    """Means of both sides by the study's weights, how far apart, and how many people; not how far where people were
+    added up, as their spread is not known."""
+    people, w = paths.people, paths.people.astype(float) if paths.weights is None else paths.weights
+    there = [side & np.isfinite(values) & (w > 0) for side in (ever, never)]
     counts = [float(people[side].sum()) for side in there]
     if not min(counts) > 0:
         return (np.nan, np.nan, np.nan, *counts)
-    one, other = (float(np.average(values[side], weights=people[side])) for side in there)
-    spread = np.sqrt(sum(np.var(values[side]) for side in there) / 2) if (people == 1).all() else np.nan
+    one, other = (float(np.average(values[side], weights=w[side])) for side in there)
+    away = zip(there, (one, other), strict=True)
+    square = sum(float(np.average((values[side] - mean) ** 2, weights=w[side])) for side, mean in away)
+    spread = np.sqrt(square / 2) if (people == 1).all() else np.nan
     apart = (one - other) / spread if spread > 0 else 0.0 if one == other else np.nan
     return (one, other, float(apart), *counts)
 

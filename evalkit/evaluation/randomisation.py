@@ -335,5 +335,5 @@ def _arrangements(items: list[int]) -> Iterator[tuple[int, ...]]:
 
 def _share(drawn: np.ndarray, observed: float) -> float:
     """Share of orders with a headline at least as large in size, the one that happened among them; rounding ties."""
-    extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(1.0, abs(observed))
+    extreme = np.abs(drawn) >= abs(observed) - 1e-10 * max(float(np.abs(drawn).max(initial=0.0)), abs(observed))
     return (1 + int(extreme.sum())) / (1 + len(extreme))

@@ -191,11 +191,13 @@ class EventStudy:
         return np.asarray(v - self.before * (self.slope + v @ self.before) / (self.before @ self.before))
 
     def _straight(self) -> np.ndarray:
-        """(k,) weights of least variance under which a straight drift cancels: the interval's at M = 0."""
+        """(k,) weights of least variance under which a straight drift cancels: the interval's at M = 0. Variances are
+        taken in their own size, so that they are not lost beside periods where the outcome's unit is large."""
         k = len(self.before)
+        vcov = self.vcov / (np.diag(self.vcov).mean() or 1.0)
         gram = np.zeros((k + 1, k + 1))
-        gram[:k, :k], gram[:k, k], gram[k, :k] = self.vcov[:k, :k], self.before, self.before
-        right = np.append(-self.vcov[:k, k:] @ self.weights, -self.slope)
+        gram[:k, :k], gram[:k, k], gram[k, :k] = vcov[:k, :k], self.before, self.before
+        right = np.append(-vcov[:k, k:] @ self.weights, -self.slope)
         return np.asarray(np.linalg.lstsq(gram, right, rcond=None)[0][:k])
 
     def relative(self, M: float, level: float) -> tuple[float, float]:

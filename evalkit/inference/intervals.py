@@ -74,12 +74,16 @@ class Spread:
 
 def joined(parts: Sequence[Spread], own: np.ndarray, vcov: np.ndarray) -> Spread:
     """One spread of the rows of `parts`: their own standard errors `own` (k,), joined by the correlation of `vcov`
-    (k, k), each with its own degrees of freedom and reason. A row that has no variance in `vcov` has
-    none here."""
+    (k, k), each with its own degrees of freedom and reason. A row that is lost in a part, its variance NaN, has none
+    here whatever `vcov` says; one that varies in neither has 0; one without a variance in `vcov` goes with no other."""
     root = np.sqrt(np.diag(vcov))
-    scale = np.divide(own, root, out=np.ones(len(own)), where=root > 0)
+    lost = np.isnan(np.concatenate([np.diag(p.vcov) for p in parts])) | (np.isnan(own) & (root > 0))
+    own = np.where(lost, np.nan, np.nan_to_num(own))
+    scale = np.where(lost, np.nan, np.divide(own, root, out=np.zeros(len(own)), where=root > 0))
+    made = vcov * np.outer(scale, scale)
+    np.fill_diagonal(made, own**2)
     reasons = tuple(r for p in parts for r in p.reason)
-    return Spread(vcov * np.outer(scale, scale), np.concatenate([p.df for p in parts]), reasons)
+    return Spread(made, np.concatenate([p.df for p in parts]), reasons)
 
 
 def check_level(level: float) -> float:

@@ -273,18 +273,26 @@ _SOME = 50
 
 def as_ids(column: pd.Series) -> pd.Series:
     """Whole numbers where every id is written as one plainly (7 or 7.0); else the text as it stands."""
-    if not pd.api.types.is_string_dtype(column.dtype):
+    if not pd.api.types.is_string_dtype(column.dtype) or not _plainly(column.iloc[:_SOME].dropna()):
         return column
-    if not column.iloc[:_SOME].dropna().astype("str").str.fullmatch(_PLAIN).all():
-        return column  # of millions of names, some tell
     codes, distinct = pd.factorize(column)
-    written = pd.Series(distinct, dtype="str")
-    if not len(written) or not written.str.fullmatch(_PLAIN).all():
+    if (numbers := plain_numbers(np.asarray(distinct, dtype=object))) is None:
         return column
-    numbers = pd.to_numeric(written).to_numpy().astype(np.int64)
     if (codes < 0).any():
         return pd.Series(np.where(codes < 0, np.nan, numbers[codes]), column.index)
     return pd.Series(numbers[codes], column.index)
+
+
+def plain_numbers(texts: np.ndarray) -> np.ndarray | None:
+    """The whole numbers that texts are, where each is written as one plainly; None where one is not, or none is."""
+    written = pd.Series(texts, dtype="str")
+    if not len(written) or not (_plainly(written.iloc[:_SOME]) and _plainly(written)):  # of millions, some tell
+        return None
+    return np.asarray(pd.to_numeric(written).to_numpy().astype(np.int64))
+
+
+def _plainly(texts: pd.Series) -> bool:
+    return bool(texts.astype("str").str.fullmatch(_PLAIN).all())
 
 
 def key_array(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:

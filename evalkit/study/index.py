@@ -19,10 +19,22 @@ from evalkit.errors import EvalkitWarning, OutcomeError, Problem, StudyError, ra
 from evalkit.show.words import count_words
 from evalkit.study.calendar import period_positions
 from evalkit.study.component import Outcome
-from evalkit.study.frame import Columns, Source, key_array, match, numbers, say_rows, wrong_rows
+from evalkit.study.frame import (
+    Columns,
+    Source,
+    key_array,
+    match,
+    numbers,
+    plain_numbers,
+    say_rows,
+    wrong_rows,
+)
 from evalkit.study.paths import Level
 from evalkit.study.reading import holds_text
 from evalkit.study.schema import ROLES, check_column
+
+MOST_LOG = 100.0
+"""Size above which a number is no logarithm: e to that power is an amount of 43 digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +177,11 @@ def sorted_codes(keys: np.ndarray, names: np.ndarray | None) -> tuple[np.ndarray
 
 
 def stable_order(values: np.ndarray) -> np.ndarray:
-    """Sorting order of ids; ids of mixed kinds are ordered by their text."""
+    """Sorting order of ids; ids of mixed kinds are ordered by their text, and texts that are whole numbers by these:
+    a file gives them back as numbers, and folds and deals must not hang on where a study was read from."""
+    if values.dtype == object and all(isinstance(v, str) for v in values):
+        numbers = plain_numbers(values)
+        values = values if numbers is None else numbers
     try:
         return np.argsort(values, kind="stable")
     except TypeError:
@@ -324,6 +340,12 @@ def read_outcome(outcome: Outcome, source: Source, index: Index) -> np.ndarray:
         warnings.warn(words + "where these are shares of 1, leave percent out.", EvalkitWarning, stacklevel=4)
     if kind == "log" and (given == 0).any() and np.isin(given, (0, 1)).all():
         raise OutcomeError(f"{what} is 0 or 1 everywhere, which is no logarithm. Choose kind='share'.")
+    if kind == "log" and (np.abs(given) > MOST_LOG).any():
+        rows = np.flatnonzero(np.abs(values) > MOST_LOG)
+        raise OutcomeError(
+            f"{what} holds {values[rows[0]]:,.6g} ({say_rows(source, rows)}), which is the logarithm of no amount. "
+            "Take logarithms, or choose kind='money' or kind='score'."
+        )
     if kind == "count" and (given < 0).any() and (given[given >= 0] % 1 == 0).all():
         below = say_rows(source, np.flatnonzero(values < 0))
         raise OutcomeError(f"{what} is negative ({below}). Count from 0, and leave it empty where it is missing.")

@@ -15,7 +15,7 @@ STEPS = (1.0, 0.75, 0.5, 0.25)
 """How far a cell is weighed towards the mix: all the way, or the first of these that is reached."""
 COUNTING = 0.5
 """Share of a cell's people who must still count (Kish's effective number) once they are weighed."""
-_ROUNDS, _CLOSE = 60, 1e-9
+_ROUNDS, _CLOSE, _ROUNDING = 60, 1e-9, 1e-14
 
 
 def standardised(
@@ -73,7 +73,8 @@ def _balance(x: np.ndarray, w: np.ndarray, target: np.ndarray) -> np.ndarray | N
             return np.exp(away @ b - value)
         step = np.linalg.lstsq((away - gradient).T @ ((away - gradient) * tilt[:, None]), gradient, rcond=None)[0]
         size = 1.0
-        while (new := _log_mean(away @ (b - size * step), share)) > value - 1e-4 * size * (gradient @ step):
+        seen = value + _ROUNDING * (1.0 + abs(value))  # the last steps gain less than the digits that value has
+        while (new := _log_mean(away @ (b - size * step), share)) > seen - 1e-4 * size * (gradient @ step):
             size /= 2
             if size < 1e-6:
                 return None

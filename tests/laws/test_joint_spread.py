@@ -65,9 +65,21 @@ def test_sums_by_hand():
 
 
 def test_joined_by_hand():
-    parts = [Spread(np.eye(1), np.array([4.0]), ("",)), Spread(np.eye(2), np.array([np.inf, 7.0]), ("", "lost"))]
-    vcov = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    made = joined(parts, np.array([2.0, 3.0, np.nan]), vcov)
-    np.testing.assert_allclose(made.vcov, [[4, 3, 0], [3, 9, 0], [0, 0, 0]])
-    np.testing.assert_allclose(made.df, [4, np.inf, 7])
-    assert made.reason == ("", "", "lost")
+    rest = Spread(np.diag([1.0, np.nan, 1.0]), np.array([np.inf, 7.0, 5.0]), ("", "lost", ""))
+    parts = [Spread(np.eye(1), np.array([4.0]), ("",)), rest]
+    vcov = np.zeros((4, 4))
+    vcov[:2, :2] = [[1.0, 0.5], [0.5, 1.0]]
+    made = joined(parts, np.array([2.0, 3.0, np.nan, 6.0]), vcov)
+    none = np.nan
+    np.testing.assert_allclose(made.vcov, [[4, 3, none, 0], [3, 9, none, 0], [none] * 4, [0, 0, none, 36]])
+    np.testing.assert_allclose(made.df, [4, np.inf, 7, 5])
+    assert made.reason == ("", "", "lost", "")
+
+
+def test_a_row_without_an_error_leaves_none_to_a_sum():
+    """One lone adopter moves nothing by itself, so that contributions give a variance of nought: no answer is that
+    sure, least of all one that is lost without a place."""
+    lost = Spread(np.full((1, 1), np.nan), np.array([1.0]), ("lost",))
+    parts = [Spread(np.eye(1), np.array([4.0]), ("",)), lost]
+    se, _ = joined(parts, np.array([2.0, np.nan]), np.array([[1.0, 0.0], [0.0, 0.0]])).of_sums(np.eye(2))
+    np.testing.assert_allclose(se, [2.0, np.nan])

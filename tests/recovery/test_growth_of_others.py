@@ -100,3 +100,41 @@ def test_people_reached_together_with_another_component_are_asked_about_also_in_
     row = evaluation.verdicts.set_index("component").loc["nurse"]
     assert row["design"] == "StaggeredRollout(same)"
     assert row["verdict"] in ("likely", "cannot_tell") and "respond" in row["sentence"]
+
+
+def grown(seed: int) -> pd.DataFrame:
+    """Sixteen places alone, of which ten start, and what it does grows."""
+    rng = np.random.default_rng(seed)
+    start = np.where(np.arange(16) < 10, rng.integers(3, 9, 16), 99)
+    site, month = (a.ravel() for a in np.indices((16, 12)))
+    on = (month >= start[site]).astype(int)
+    y = rng.normal(size=16)[site] + rng.normal(0, 0.4, 192) + on + 0.2 * np.maximum(month - start[site] + 1, 0)
+    return pd.DataFrame({"site": site, "month": month, "on": on, "nobody": 0, "y": y})
+
+
+@pytest.mark.parametrize("beside", [ek.Component("nobody"), ek.Component("keyworker", always_on=True)])
+def test_a_component_that_never_begins_or_ends_cannot_have_been_growing(beside):
+    """Nobody starts it, or everybody always had it: places are alike for long whatever the start, and asking for longer
+    only leaves the early starts out, whose effect grew for longer."""
+
+    def found(*others: ek.Component) -> ek.Evaluation:
+        return ek.evaluate(
+            ek.Study(grown(19), unit="site", period="month", outcome="y", matters=0.5,
+                     components=[ek.Component("on"), *others])
+        )  # fmt: skip
+
+    alone, with_it = found(), found(beside)
+    checked = with_it.checks.query("component == 'on' and check == 'others_still_growing'").iloc[0]
+    assert (checked["status"], checked["words"]) == ("passed", "No other component begins or ends in this study.")
+    assert with_it.verdicts["verdict"].iloc[0] == alone.verdicts["verdict"].iloc[0] == "shown"
+
+
+def test_an_answer_that_is_the_same_but_for_rounding_is_no_other_answer():
+    """A difference of one last digit whose error is a tenth of that would be ten standard errors from nothing."""
+    one = number(0.3, 0.05)
+    same = Estimate.from_influence(one.value + 5e-17, one.influence * (1 + 1e-15), one.labels)
+    other = Estimate.from_influence(one.value + 0.01, one.influence * (1 + 1e-3), one.labels)
+    assert checks.rungs(one, {"a": same}).status == "passed"
+    assert checks.others_still_growing(one, same, None).status == "passed"
+    assert checks.rungs(one, {"a": other}).status == "failed"
+    assert checks.rungs(one, {"a": same, "b": other}).estimate == pytest.approx(-0.01)

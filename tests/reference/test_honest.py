@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,15 @@ def test_shortest_interval_equals_a_search(mpdta, over):
                    for b in ((-3, 0), (0, 1), (1, 3), (-0.5, 1.5)))  # fmt: skip
         low, high = study.smooth(M, 0.95)
         assert (high - low) / 2 == pytest.approx(min(best, half(1.0), half(0.0)), abs=1e-8)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_unit_of_an_outcome_moves_no_end(medicaid, unit):
+    """A death in a million people a day has errors of 1e-8: variances of 1e-16 were lost beside periods of 1."""
+    small = replace(medicaid, value=medicaid.value * unit, vcov=medicaid.vcov * unit**2)
+    for M in (0.0, 0.01):
+        ends = np.array(small.smooth(M * unit, 0.95)) / unit
+        np.testing.assert_allclose(ends, medicaid.smooth(M, 0.95), rtol=1e-7)
 
 
 def test_critical_values():

@@ -270,6 +270,24 @@ def test_a_level_and_slope_that_wander_are_those_of_statsmodels(sicily):
     assert back == pytest.approx(one.value[0], abs=1e-6)
 
 
+@pytest.mark.parametrize("errors", ["GLSAR", "SARIMAX", "UnobservedComponents"])
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_unit_of_an_outcome_moves_no_rung(errors, scale):
+    """In single euros or in millions, far from nought or near it: statsmodels' own search stops elsewhere, with errors
+    up to ten times as large."""
+    rng, t = np.random.default_rng(1), np.arange(48)
+    y = 50 + 0.1 * t - 2 * (t >= 30) + rng.normal(size=48)
+
+    def found(values):
+        frame = pd.DataFrame({"place": "p", "month": t, "y": values, "on": (t >= 30).astype(int)})
+        study = ek.Study(frame, unit="place", period="month", outcome="y", components=["on"])
+        return ek.InterruptedTimeSeries(errors=errors)(study, "on").over(0).to_frame()[["estimate", "std_error"]]
+
+    one, two, far = found(y), found(y * scale) / scale, found(y + 1e5)
+    assert two.to_numpy() == pytest.approx(one.to_numpy(), rel=1e-3)
+    assert far.to_numpy() == pytest.approx(one.to_numpy(), rel=1e-3)
+
+
 def test_deaths_from_2020_lie_within_the_interval_of_a_worked_example():
     """CausalPy 0.9, trend and months, deaths a month in England and Wales from 2020 on
     (benchmarks/one_place_peers.py)."""

@@ -134,6 +134,35 @@ def test_series_come_to_the_total_of_the_programme(evaluation: ek.Evaluation) ->
     assert table["expected"].isna().tolist() == (table["started"] == 0).tolist()
 
 
+def towns() -> pd.DataFrame:
+    """Towns of a thousand residents and cities of fifty thousand with another level; three in four begin."""
+    rng = np.random.default_rng(0)
+    town, month = (a.ravel() for a in np.indices((14, 12)))
+    residents = rng.choice([1.0, 50.0], 14)[town]
+    on = (month >= np.array([5, 6, 7, 99])[town % 4]).astype(int)
+    rate = 20 + 10 * (residents > 10) - 3 * on + rng.normal(size=len(town))
+    return pd.DataFrame({"town": town, "month": month, "on": on, "residents": residents, "calls": rate * residents})
+
+
+@pytest.mark.parametrize("per", [True, False])
+def test_means_weigh_as_estimates_do_so_that_what_was_expected_comes_to_the_total(per: bool) -> None:
+    """A rate by what it is per, and a score by the study's weights: a city beside a town is fifty towns."""
+    frame = towns().assign(score=lambda d: d["calls"] / d["residents"])
+    of = ek.Outcome("calls", kind="rate", per="residents") if per else ek.Outcome("score")
+    ev = ek.evaluate(
+        ek.Study(frame, unit="town", period="month", outcome=of, components=[ek.Component("on")],
+                 weights=None if per else "residents")
+    )  # fmt: skip
+    ever = frame.groupby("town")["on"].transform("max") == 1
+    sums = frame[ever].groupby("month")[["calls", "residents"]].sum()
+    table = ev.over_time
+    assert table["with_it"].to_numpy() == pytest.approx((sums["calls"] / sums["residents"]).to_numpy())
+    added = ((table["with_it"] - table["expected"]) * sums["residents"].to_numpy()).sum()
+    assert ev.attribution is not None and added == pytest.approx(ev.attribution.total, rel=1e-9)
+    early = frame[ever & (frame["month"] < 5)]
+    assert ev.baseline["with_it"][0] == pytest.approx(early["calls"].sum() / early["residents"].sum())
+
+
 def people(n: int = 40) -> ek.Study:
     """People in eight places over six months, half of the places with a component from the fourth on; few had it."""
     rng = np.random.default_rng(3)

@@ -254,3 +254,18 @@ def test_nothing_heavy_is_imported_for_a_study():
     heavy = ("scipy", "sklearn", "statsmodels", "matplotlib", "pydantic", "pyarrow.parquet")
     program = f"import sys, evalkit; evalkit.Study; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_names_that_are_numbers_stand_in_one_order_wherever_they_are_read_from(tmp_path: Path) -> None:
+    """Saved and read again '10' is 10 and comes after 9: folds and deals would be other ones, and so the answer."""
+    rng, n = np.random.default_rng(1), 2_000
+    x = rng.normal(size=n)
+    frame = pd.DataFrame({"who": np.arange(n).astype(str), "x": x, "it": (rng.random(n) < 1 / (1 + np.exp(-x))) * 1})
+    frame["y"] = x + 0.4 * frame["it"] + rng.normal(size=n)
+    study = ek.Study(frame, unit="who", period=None, outcome="y", components=["it"], covariates=("x",))
+    study.save(tmp_path)
+    again = ek.Study.load(tmp_path / "study.toml")
+    assert study.paths.units[:11].tolist() == [str(i) for i in range(11)]
+    assert again.paths.units[:11].tolist() == list(range(11))
+    design = ek.WeightedComparison(method="aipw", repeats=1)
+    assert design(study, "it").value[0] == design(again, "it").value[0]

@@ -72,6 +72,8 @@ def test_kinds_that_cannot_be_are_refused_when_the_outcome_is_read() -> None:
     panel = panel_of(MONTHS)
     with pytest.raises(ek.EvalkitError, match="which is no logarithm. Choose kind='share'"):
         made(panel.assign(settled=(panel["settled"] > 0.5).astype(int)), kind="log").values()
+    with pytest.raises(ek.EvalkitError, match=r"holds 5,200 \(row 5\), which is the logarithm of no amount. Take log"):
+        made(panel.assign(settled=[5_200 if i == 5 else 4.2 for i in range(len(panel))]), kind="log").values()
     with pytest.raises(ek.EvalkitError, match=r"outcome 'settled' is negative \(row 5\). Count from 0"):
         made(panel.assign(settled=[-9 if i == 5 else i % 4 for i in range(len(panel))]), kind="count").values()
     with pytest.raises(ek.EvalkitError, match=r"outcome 'settled' is negative \(row 5\)"):

@@ -11,6 +11,7 @@ import pytest
 import evalkit as ek
 from evalkit.evaluation.decomposition.attribute import Attribution
 from evalkit.evaluation.decomposition.cells import claims_of
+from evalkit.evaluation.decomposition.pieces import decompose
 from evalkit.evaluation.programme import attribute
 
 EFFECT = {"a": 1.0, "b": 0.5}
@@ -83,6 +84,19 @@ def test_the_truth_in_mean_where_all_regimes_are_known() -> None:
     mean, se = table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(len(table))
     assert (np.abs(mean) < 3 * se).all()
     assert (se < 25).all()
+
+
+def test_people_periods_that_cancel_leave_no_row_in_a_sum() -> None:
+    """67.156 + 11.4 - 78.556 is 1e-14: a sum must not have the degrees of freedom of a row that has no part in it."""
+    evaluation = ek.evaluate(study_of(rollout(5)))
+    parts = decompose(evaluation, evaluation.study.outcome())
+    first, second = list(parts.rows)[:2]
+    left = 67.156 + 11.4 - 78.556
+    assert left != 0
+    assert np.flatnonzero(parts._weights({first: 150.0, second: left})).tolist() == [parts.rows[first]]
+    assert np.flatnonzero(parts._weights({first: 150.0, second: 1e-3})).tolist() == sorted(
+        [parts.rows[first], parts.rows[second]]
+    )
 
 
 def test_last_in_and_first_in_differ_by_what_is_done_together(found: tuple[pd.DataFrame, Attribution]) -> None:

@@ -205,6 +205,21 @@ def test_weights_of_zero_are_as_good_as_gone(design):
     assert (one["units_without_weight"] == 54).all() and "units_without_weight" not in two
 
 
+@pytest.mark.parametrize(
+    "design", [ek.StaggeredRollout(weights="least_noise", base_window=6), ek.JointEventStudy(weights="least_noise")]
+)
+def test_those_without_weight_tell_nothing_of_the_noise(design):
+    """They are as noisy as can be: a working covariance that read them weighed all others otherwise."""
+    frame = people().assign(w=1.0)
+    odd = frame[frame["site"] < 6].assign(
+        person=lambda d: d["person"] + 1000, w=0.0, y=lambda d: 1e6 * np.sin(d.index.to_numpy())
+    )
+    one = design(study(frame, weights="w"), "a").to_frame()
+    two = design(study(pd.concat([frame, odd]), weights="w"), "a").to_frame()
+    for column in ("estimate", "std_error", "df"):
+        np.testing.assert_allclose(one[column], two[column], atol=1e-8)
+
+
 @rollouts
 def test_all_weights_zero(design):
     table = design(study(people().assign(w=0.0), weights="w"), "a").to_frame()

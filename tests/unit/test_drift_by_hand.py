@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -423,3 +424,12 @@ def test_a_slope_before_the_start_is_a_pre_trend(slope, status):
     alone = pre_trend(leads, 1.0, 1e6)
     assert alone.status == "passed"
     assert pre_trend(leads, 1.0, 1e6, slope).status == status
+
+
+def test_half_of_what_starts_is_half_whatever_its_weights_add_up_to():
+    """Three tenths, one and two: the first is less than half of their sum in the last digit."""
+    since = np.array([[-4.0, -3, -2, -1, 0], *[[-2.0, -1, 0, 1, 2]] * 2])
+    where = [(np.repeat(np.arange(3), 5), np.tile(np.arange(5), 3))]
+    begun = Begun(SimpleNamespace(where=where), since, since > -9, 1, np.array([0.3, 0.1, 0.2]))
+    assert begun.starts[0] < begun.starts.sum() / 2
+    assert begun.early and not replace(begun, starts=np.array([0.29, 0.1, 0.2])).early

@@ -85,6 +85,20 @@ def test_a_place_that_decides_fails_where_the_answer_is_another_one_without_it()
     assert checks.dominant_place(found, lone, 0.4, "place").status == "failed"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_deals_that_make_the_same_groups_are_as_alike_in_whatever_order_they_are_summed(seed: int) -> None:
+    """Of seven places the three that start together are the most alike of 35 threes, so that p is 1 in 35."""
+    rng = np.random.default_rng(seed)
+    r = rng.normal(size=(7, 9))
+    r[:3] = r[0] + 0.1 * rng.normal(size=(3, 9))
+    found = replace(
+        bare([1.0] * 7), residual=r, free=np.ones(r.shape, dtype=bool), weights=np.ones(r.shape),
+        noise=Noise(0.0, (r**2).mean(axis=1)), groups={STARTS: np.array([0, 0, 0, 1, 2, 3, 4])},
+    )  # fmt: skip
+    (asked,) = found.asked
+    assert asked.p == pytest.approx(1 / 35, abs=0.015)
+
+
 def test_shocks_of_places_that_start_together_are_found_and_widen_the_answer() -> None:
     found, one = answer(study(shared=0.5))
     (shared,) = found.sure

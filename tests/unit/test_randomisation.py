@@ -67,6 +67,13 @@ def test_every_order_once_and_p_by_hand(effect: float) -> None:
         assert got.p_value == pytest.approx(1 / 28)
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_the_scale_of_an_outcome_moves_no_p(scale: float) -> None:
+    frame = two_starts(2.0)
+    study = reach_study(frame.assign(y=frame["y"] * scale))
+    assert randomise(study, "a", RUN).p_value == pytest.approx(1 / 28)
+
+
 def test_interval_holds_what_the_test_does_not_reject() -> None:
     frame = two_starts(1.0)
     got = randomise(reach_study(frame), "a", RUN, slopes=True)

@@ -142,3 +142,23 @@ def test_an_evaluation_says_a_rate_per_what_and_adds_up_counts() -> None:
     programme = found.attribution.total
     counted = panel().query("law == 1")["residents"].sum()
     assert programme == pytest.approx(-0.006 * counted, rel=0.25)
+
+
+def test_a_rate_is_everywhere_its_values_weighted_by_what_it_is_per() -> None:
+    """Whatever an evaluation says of it; the weights of the regression that everybody runs, and its peer's, too."""
+    frame = panel().assign(law2=lambda d: ((d["place"] % 3 == 0) & (d["year"] >= 6)).astype(int))
+    frame["rate"] = frame["deaths"] / frame["residents"]
+    common = {"unit": "ward", "period": "year", "cluster": "place", "components": ["law", "law2"]}
+    rate = ek.Study(frame, outcomes=[RATE], **common)
+    weighted = ek.Study(frame, outcome="rate", better="lower", matters=0.002, weights="residents", **common)
+    one, two = ek.evaluate(rate), ek.evaluate(weighted)
+    words = ["outcome", "characteristic", "sentence", "words", "reasons"]
+    for name in ("verdicts", "effects", "checks", "over_time", "baseline", "leave_one_out"):
+        tables = [getattr(e, name).drop(columns=words, errors="ignore") for e in (one, two)]
+        # counts are looked at on their scale too
+        tables = [t[t.get("check", "") != "scale"] for t in tables] if name == "checks" else tables
+        tables = [t[~t["design"].str.startswith("Scaled")] for t in tables] if name == "effects" else tables
+        pd.testing.assert_frame_equal(*(t.reset_index(drop=True) for t in tables), obj=name)
+    pd.testing.assert_frame_equal(one.contamination("law"), two.contamination("law"))
+    theirs = (ek.TwoWayFixedEffects().panel_ols(s, "place").params["law"] for s in (rate, weighted))
+    assert next(theirs) == pytest.approx(next(theirs)) == ek.TwoWayFixedEffects()(rate, "law").value[0]

@@ -102,6 +102,16 @@ class TestByHand:
         found = [abs(_welch(y, np.isin(np.arange(6), c))) for c in combinations(range(6), 3)]
         assert p == pytest.approx(np.mean(np.array(found) >= abs(_welch(y, t)) - 1e-9), abs=0.02)
 
+    @pytest.mark.parametrize(("y", "one"), [
+        ([0.1] * 4 + [0.7] * 4, 4),  # two deals part them, and nobody varies within an arm but for rounding
+        ([9e-10, 1e-10, 2e-10, 3e-10, 4e-10, 5e-10, 6e-10], 1),  # a gap that is not studentised, of a tiny outcome
+    ])  # fmt: skip
+    def test_deals_are_as_extreme_on_any_scale_and_whatever_rounding_leaves(self, y, one):
+        t = np.arange(len(y)) < one
+        gaps = [abs(np.mean(np.delete(y, c)) - np.mean(np.take(y, c))) for c in combinations(range(len(y)), one)]
+        p = exact.exact_p(np.array(y), t, np.zeros(len(y), int), 20_000, np.random.default_rng(0))
+        assert p == pytest.approx(np.mean(np.array(gaps) >= max(gaps) * (1 - 1e-9)), abs=0.005)
+
     def test_deals_keep_the_numbers_of_each_block(self):
         block = np.repeat([0, 1], [4, 6])
         t = np.array([1, 0, 0, 0, 1, 1, 1, 0, 0, 0]) == 1

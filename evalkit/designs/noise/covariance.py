@@ -57,9 +57,10 @@ class People:
 
     @classmethod
     def of_sums(cls, sums: Sums, values: np.ndarray) -> Self:
-        """Those of a reader of sums; values: its own, but for a constant."""
+        """Those of a reader of sums; values: its own, but for a constant. Who has no weight is nobody."""
         paths = sums.paths
-        return cls(values, paths.people, None if paths.spread is None else paths.spread.within(sums.values))
+        within = None if paths.spread is None else paths.spread.within(sums.values)
+        return cls(values, np.where(sums.weights > 0, paths.people, 0), within)
 
 
 def autocovariance(people: People, of: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +75,7 @@ def autocovariance(people: People, of: np.ndarray, cells: int) -> tuple[np.ndarr
     count = collect @ seen.astype(float)
     mean = (collect @ np.where(seen, values, 0.0)) / np.maximum(count, 1)
     n = count[of]
-    there = seen & (n > 1)
+    there = seen & (n > 1) & (heads > 0)
     if people.within is not None:
         there &= ~np.isnan(people.within).any(axis=(1, 2))[:, None]  # what is withheld of a cell says nothing
     scale = np.where(there, np.sqrt(n / np.maximum(n - 1, 1)), 0.0)

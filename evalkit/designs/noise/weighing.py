@@ -75,7 +75,7 @@ def people_in_cells(sums: Sums, groups: Groups) -> tuple[Person | None, CellMean
 def less_mean(sums: Sums) -> np.ndarray:
     """(n, T) outcomes less their mean: exact where they are far from zero and close to each other, so that no answer
     rests on their last digits."""
-    known = np.isfinite(sums.values)
+    known = np.isfinite(sums.values) & (sums.weights > 0)[:, None]
     return np.asarray(sums.values - (np.mean(sums.values, where=known) if known.any() else 0.0))
 
 

@@ -33,7 +33,10 @@ class Usual:
 
 def usual(errors: Errors, columns: np.ndarray, y: np.ndarray) -> Usual:
     """Iterated feasible least squares (Cochrane and Orcutt 1949; `GLSAR`, t intervals), or maximum likelihood
-    (`SARIMAX` of order 1, 0, 0; `UnobservedComponents` with a local linear trend; normal intervals)."""
+    (`SARIMAX` of order 1, 0, 0; `UnobservedComponents` with a local linear trend; normal intervals).
+
+    The likelihood is climbed from what least squares leaves, in its own standard deviations: its top is the same one,
+    and a search that starts far from it, or in millions, stops wherever it happens to be."""
     import statsmodels.api as sm  # a second to import
 
     with warnings.catch_warnings():
@@ -43,14 +46,26 @@ def usual(errors: Errors, columns: np.ndarray, y: np.ndarray) -> Usual:
             white = np.eye(len(y))[1:] - float(fit.model.rho[0]) * np.eye(len(y))[:-1]
             solve = np.linalg.pinv(white @ columns) @ white
             return Usual(np.asarray(fit.params), np.asarray(fit.cov_params()), float(fit.df_resid), solve)
-        if errors == "UnobservedComponents":
-            return _wandering(columns, y)
-        fit = sm.tsa.SARIMAX(y, columns, order=(1, 0, 0)).fit(disp=0)
-    k = columns.shape[1]
-    precision = np.linalg.inv(covariance(len(y), float(fit.params[k]), 0.0))
+        line = np.linalg.lstsq(columns, y, rcond=None)[0]
+        left = y - columns @ line
+        scale = float(left.std()) or 1.0
+        found = (_wandering if errors == "UnobservedComponents" else _recalled)(columns, left / scale)
+    return Usual(line + scale * found.coefficients, scale**2 * found.vcov, found.df, found.solve)
+
+
+def _recalled(columns: np.ndarray, y: np.ndarray) -> Usual:
+    """Errors of which each recalls the last, by exact maximum likelihood. Columns as long as each other and at right
+    angles, so that no direction is steeper than another; coefficients are those of `columns`."""
+    import statsmodels.api as sm
+
+    n, k = columns.shape
+    square, turn = np.linalg.qr(columns)
+    square, back = square * np.sqrt(n), np.linalg.inv(turn) * np.sqrt(n)
+    fit = sm.tsa.SARIMAX(y, square, order=(1, 0, 0)).fit(disp=0, maxiter=500)
+    precision = np.linalg.inv(covariance(n, float(fit.params[k]), 0.0))
     inside = columns.T @ precision
-    return Usual(np.asarray(fit.params[:k]), np.asarray(fit.cov_params())[:k, :k], np.inf,
-                 np.linalg.solve(inside @ columns, inside))  # fmt: skip
+    vcov = back @ np.asarray(fit.cov_params())[:k, :k] @ back.T
+    return Usual(back @ np.asarray(fit.params[:k]), vcov, np.inf, np.linalg.solve(inside @ columns, inside))
 
 
 def _wandering(columns: np.ndarray, y: np.ndarray) -> Usual:

@@ -92,6 +92,7 @@ class TwoWayFixedEffects(Parameters):
         from linearmodels.panel import PanelOLS
 
         study.paths.need_rows("Other software's regression")
+        study = study.weighing(self.outcome)
         panel = _panel(self, study)
         kept = np.sort(panel.solution.span.pivot[: panel.solution.span.rank])
         if not len(kept):
@@ -115,6 +116,7 @@ class TwoWayFixedEffects(Parameters):
         One row a component whose effect it is, cluster, path and period: component, from_component, cluster,
         path (index in `study.paths`), period, mass (exposed units, weighted), weight. The coefficient is the sum of
         weight times effect. Raises `NotIdentifiedError` when the coefficient is not identified."""
+        study = study.weighing(self.outcome)
         level, panel = study.paths.levels[study.paths.inference_level(component)[0]], _panel(self, study)
         k = _column(panel, component)
         if not panel.solution.span.free[k]:

@@ -9,6 +9,10 @@ import numpy as np
 
 CELLS = 4_000_000
 """Rows times draws that are held at once."""
+TIED = 1e-9
+"""Share of a statistic within which two deals are as extreme: they differ by rounding."""
+LEAST = 1e-6
+"""Share of the variance of outcomes below which that within arms is rounding."""
 
 
 def deals(t: np.ndarray, block: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -35,12 +39,13 @@ def exact_p(y: np.ndarray, t: np.ndarray, block: np.ndarray, draws: int, rng: np
         return float("nan")
     hits = 0
     for dealt in deals(t, block, draws, rng):
-        hits += int((np.abs(studentised.of(dealt)) >= abs(own) - 1e-9).sum())
+        hits += int((np.abs(studentised.of(dealt)) >= abs(own) * (1 - TIED)).sum())
     return (1 + hits) / (1 + draws)
 
 
 class _Studentised:
-    """The statistic of many deals at once, from sums of outcomes and their squares by block."""
+    """The statistic of many deals at once, from sums of outcomes and their squares by block. A variance within arms
+    that is rounding beside that of outcomes is taken at `least`: deals without any stay in the order of gaps."""
 
     def __init__(self, y: np.ndarray, t: np.ndarray, block: np.ndarray) -> None:
         self.y, self.exposed = y, np.bincount(block[t], minlength=int(block.max()) + 1)
@@ -48,6 +53,7 @@ class _Studentised:
         self.share = self.size / len(y)
         self.total, self.squares = np.bincount(block, weights=y), np.bincount(block, weights=y**2)
         self.edges = np.r_[0, np.cumsum(self.exposed)[:-1]]
+        self.least = max(LEAST * float(self.squares.sum()) / len(y) ** 2, 1e-300)
 
     def of(self, dealt: np.ndarray) -> np.ndarray:
         """(d,) statistics of the rows (d, m) that were dealt it, block after block."""
@@ -66,7 +72,7 @@ class _Studentised:
             if len(weight) == 1:
                 variance = np.ones(len(gap))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(gap @ self.share / np.sqrt(np.maximum(variance, 1e-300)))
+            return np.asarray(gap @ self.share / np.sqrt(np.maximum(variance, self.least)))
 
 
 def unlike_p(x: np.ndarray, t: np.ndarray, block: np.ndarray, draws: int, rng: np.random.Generator) -> float:

@@ -23,6 +23,8 @@ from evalkit.study import Outcome
 Pair = tuple[str, str]
 Key = tuple[str, str]
 UNTOLD = ("bundle_only", "swap_only")
+ROUNDING = 1e-12
+"""Share of the most people periods in a sum up to which others are rounding."""
 JOINT_CELLS, BEYOND = "unexplained", "beyond"
 _HERE = 0.5  # a component counts as compared in a cell where more than this share of it is claimed
 
@@ -202,9 +204,12 @@ class Decomposition:
         return self._built[1]
 
     def _weights(self, parts: Mapping[Key, float]) -> np.ndarray:
+        """Weights of rows; what is left of people periods that cancel is rounding, and would bring a row's degrees of
+        freedom, or its want of an interval, into a sum in which it has no part."""
         weights = np.zeros(len(self.stacked))
+        least = ROUNDING * max(map(abs, parts.values()), default=0.0)
         for key, weight in parts.items():
-            if weight:
+            if abs(weight) > least:
                 weights[self.rows[key]] = weight
         return weights
 
