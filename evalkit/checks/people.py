@@ -255,18 +255,23 @@ def by_people(gaps: dict[str, Estimate | None], matters: float | None) -> CheckR
             f"It could not be ruled out that {join_words(apart)} {_affect(apart)} those whom it reaches and those whom"
             " it cannot reach differently: they moved apart where nothing else began."
         )
-        return CheckResult("by_people", "failed", words, *numbers(rows[apart[0]]))
+        return CheckResult("by_people", "failed", words, *numbers(_farthest([rows[w] for w in apart])))
     wide = [w for w, r in rows.items() if not _inside(r, matters)]
     if wide:
         words = (
             f"A difference that matters between the effects of {join_words(wide)} on the two kinds is not ruled out."
         )
-        return CheckResult("by_people", "informational", words, *numbers(rows[wide[0]]))
+        return CheckResult("by_people", "informational", words, *numbers(_farthest([rows[w] for w in wide])))
     if len(rows) < len(gaps):
         unseen = join_words(w for w in gaps if w not in rows)
         words = f"Nowhere can be seen whether the effects of {unseen} on the two kinds of people are alike."
         return CheckResult("by_people", "informational", words)
     return CheckResult("by_people", "passed", f"{join_words(gaps)} {_affect(gaps)} the two kinds of people alike.")
+
+
+def _farthest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The gap whose interval leads farthest from none."""
+    return max(rows, key=lambda row: max(-row["conf_low"], row["conf_high"]))
 
 
 def _inside(row: Mapping[str, Any], matters: float) -> bool:

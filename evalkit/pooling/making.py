@@ -262,15 +262,16 @@ class _About:
                 "people": band, "baseline": self._before(on, had), "clusters": clusters}  # fmt: skip
 
     def _before(self, on: np.ndarray, had: np.ndarray) -> float | None:
-        """Mean outcome of those who had any of it before it began; None where few stand behind it."""
-        paths, values = self.evaluation.study.paths, self.evaluation.study.values(self.of)
+        """Mean outcome of those who had it before it began, weighed as estimates are; None where they are few."""
+        study = self.evaluation.study
+        paths, values, weights = study.paths, study.values(self.of), study.weighing(self.of).paths.weights
         started = np.maximum.accumulate(on.any(axis=2), axis=1)[paths.path]
         there = ~started & had[:, None] & np.isfinite(values)
         people = paths.distinct(there.any(axis=1))
         if people < max(50, 3 * self.rules.count):
             return None
-        each = np.broadcast_to(paths.counted[:, None], there.shape)[there]
-        return digits(float(np.average(values[there], weights=each)), 2)
+        each = np.broadcast_to((paths.counted if weights is None else weights)[:, None], there.shape)[there]
+        return digits(float(np.average(values[there], weights=each)), 2) if each.any() else None
 
     @property
     def level(self) -> str:

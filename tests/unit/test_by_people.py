@@ -53,3 +53,9 @@ def test_words_agree_with_how_many_they_name():
     gaps = {"Policy": Gap(0.0, 0.01), "Court": Gap(0.0, 0.01)}
     assert by_people(gaps, MATTERS).words == "Policy and Court affect the two kinds of people alike."
     assert by_people({"Policy": gaps["Policy"]}, MATTERS).words.startswith("Policy affects")
+
+
+def test_the_number_is_of_the_gap_that_leads_farthest():
+    gaps = {"Policy": Gap(0.01, 0.03), "Court": Gap(-0.02, 0.2), "Nurse": Gap(0.03, 0.06)}
+    assert by_people(gaps, MATTERS).estimate == -0.02
+    assert by_people({"Policy": Gap(0.03, 0.01), "Court": Gap(-0.06, 0.01)}, MATTERS).estimate == -0.06

@@ -426,3 +426,19 @@ def test_a_copy_of_a_card_is_held_to_its_rules(three: list[Card]) -> None:
     assert copy.copy(card) == card
     with pytest.raises(ValueError, match="covariance is not"):
         card.model_copy(update={"covariance": ()})
+
+
+def test_the_baseline_of_a_card_weighs_as_estimates_do() -> None:
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame(
+        [(p, i, t) for p in range(12) for i in range(12) for t in range(8)], columns=["place", "i", "t"]
+    )
+    rows["who"], rows["w"] = rows["place"] * 100 + rows["i"], np.where(rows["i"] < 6, 1.0, 9.0)
+    rows["a"] = ((rows["place"] < 6) & (rows["t"] >= 4)).astype(int)
+    rows["y"] = np.where(rows["i"] < 6, 0.0, 10.0) + rng.normal(size=len(rows))
+    study = ek.Study(rows, unit="who", period="t", cluster="place", outcome="y", components=["a"], weights="w",
+                     matters=1.0)  # fmt: skip
+    before = rows[(rows["place"] < 6) & (rows["t"] < 4)]
+    weighed = np.average(before["y"], weights=before["w"])
+    card = json.loads(ek.card(ek.evaluate(study)).to_json())
+    assert card["population"]["baseline"] == pytest.approx(weighed, abs=0.1) != before["y"].mean()
