@@ -72,7 +72,7 @@ def line_of(numbers: np.ndarray, influence: np.ndarray) -> tuple[np.ndarray, np.
         step = lines.Step(float(r))
         bound = lines.FAR if barred else lines._solved(chain, step, may - spent)
         spent = spent if bound >= lines.FAR else may
-        chain = chain.onwards(bound, step)
+        chain = chain.onwards(-bound, bound, step)
         found.append(bound)
     return np.array(found), cautious
 

@@ -13,6 +13,7 @@ import argparse
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,9 @@ class Seen:
 
     def values(self, outcome: str | None = None) -> np.ndarray:
         return self.drawn
+
+    def weighing(self, outcome: object = None) -> Self:
+        return self
 
     def outcome(self, name: str | None = None) -> ek.Outcome:
         return self.study.outcome(name)

@@ -26,7 +26,7 @@ from evalkit.evaluation.evidence import (
 from evalkit.evaluation.ladder import Choices, Run, Window, design_of, rule_words, run, window_of
 from evalkit.evaluation.readings import StartReadings, readings_of, start_readings
 from evalkit.evaluation.results import Evaluation
-from evalkit.evaluation.rungs import came_words, gathered_words, reversal_rungs, rungs_for, width_of
+from evalkit.evaluation.rungs import beside_few, came_words, gathered_words, reversal_rungs, rungs_for, width_of
 from evalkit.evaluation.side_by_side import side_by_side
 from evalkit.evaluation.touching import touched_rungs
 from evalkit.inference.intervals import check_level
@@ -125,7 +125,9 @@ class Asking:
         headline = next((r for r in runs if r.rung.headline), None)
         if headline is None or headline.rows is None or headline.answer is None:
             return Finding(component, outcome, status, window, tuple(runs), headline, (), reason)
-        runs += [run(rung, study, component, window) for rung in touched_rungs(study, component, headline.rung)]
+        further = beside_few(study, component, headline, self.choices, outcome.column)
+        further += touched_rungs(study, component, headline.rung)
+        runs += [run(rung, study, component, window) for rung in further]
         answer, design = (headline.rows, headline.answer), headline.rung.design
         target = Target(
             study, component, design, *answer, window, outcome.matters, runs, self.readings, self.asked, self.starts

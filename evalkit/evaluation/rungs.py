@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from evalkit.components.wording import Names, names_of
+from evalkit.designs.one_place.choice import grouped_for, possible
+from evalkit.designs.one_place.donors import SyntheticDifferenceInDifferences
+from evalkit.designs.one_place.places import find_places
 from evalkit.designs.protocol import Design, StudyLike
 from evalkit.designs.rollout.plan import Plan, Rules, exposure_states
 from evalkit.designs.rollout.reversals import CarriedOver, Withdrawn, ends
@@ -21,6 +25,7 @@ from evalkit.evaluation.ladder import (
     EVERY_START,
     ONE_PLACE,
     SINGLE,
+    SYNTHETIC_CONTROL,
     UNRECORDED,
     WITHDRAWN,
     Choices,
@@ -35,12 +40,15 @@ from evalkit.evaluation.ladder import (
     trial_ladder,
     with_options,
 )
+from evalkit.inference.replicates import FEWEST
 from evalkit.study.paths import Paths
 from evalkit.vocabulary import (
     JOINT,
     MATCHED,
     RANDOMISED,
     SAME,
+    SERIES,
+    SYNTHETIC_DIFFERENCE,
     UNCHANGED,
 )
 
@@ -138,6 +146,30 @@ def reversal_rungs(paths: Paths, component: str, choices: Choices, outcome: str)
         Rung(WITHDRAWN, Withdrawn(**options), fair=False),
         Rung(CARRIED_OVER, CarriedOver(**options), fair=False),
     )
+
+
+_ONE_BY_ONE: Mapping[str, tuple[str, ...]] = {
+    SYNTHETIC_DIFFERENCE: (SYNTHETIC_DIFFERENCE, SYNTHETIC_CONTROL),
+    SERIES: (SERIES,),
+}
+"""What is shown of one place at a time, by what its exposures and periods allow."""
+BESIDE_FEW = tuple(name for names in _ONE_BY_ONE.values() for name in names)
+
+
+def beside_few(study: StudyLike, component: str, headline: Run, choices: Choices, outcome: str) -> tuple[Rung, ...]:
+    """What the places that have it would say one at a time, where a headline over time rests on fewer than three of
+    them: beside a mix of others, and beside their own past, each where exposures and periods allow it. They lean on
+    other assumptions and are not judged."""
+    paths, answer = study.paths, headline.answer
+    if answer is None or paths.n_periods == 1 or headline.rung.design.traits.rests_on & {"one place", "randomisation"}:
+        return ()
+    if int(answer.row()["clusters_exposed"]) >= FEWEST:
+        return ()
+    plan = SyntheticDifferenceInDifferences().plan(paths, component)
+    allowed = possible(paths, component, find_places(plan, grouped_for(paths, component)))
+    names = {name for kind in allowed for name in _ONE_BY_ONE[kind]}
+    rungs = one_place_ladder(study, component, SERIES, choices, outcome) if names else ()
+    return tuple(replace(r, headline=False) for r in rungs if r.name in names)
 
 
 def _alike(rung: Rung, width: int) -> Rung:

@@ -48,6 +48,11 @@ BEFORE_AFTER = (
     "for proof up to 7 times in 10"
 )
 MOST_WEIGHT = "Most weight in the mix: {place}, {weight} of 1"
+ONE_BY_ONE = (
+    "Fewer than three {places} with it stand behind the headline, so that each is looked at alone too, where that can "
+    "be done: {found}. {other} than the headline, and cannot pass or fail it"
+)
+ON_OTHER_ASSUMPTIONS = ("This leans on other assumptions", "These lean on other assumptions")
 BUNDLE_ADDS = "it holds only if the effects of the components simply add up"
 SPEAKS = "{rests}, and speaks of {population}"
 SPEAKS_ALONE = "this speaks of {population}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from evalkit.evaluation.ladder import Choices, Run, run, window_of
 from evalkit.evaluation.rungs import rungs_for
 from evalkit.inference import Estimate
 from evalkit.monitor.agreement import Agreement
-from evalkit.monitor.bounds import FAR, Adjusted, adjusted, next_bound, sequence_bound, spent, t_of, z_of
+from evalkit.monitor.bounds import FAR, Adjusted, Held, adjusted, next_bound, sequence_bound, spent, t_of, z_of
 from evalkit.monitor.ledger import Ledger
 from evalkit.study import Study
 from evalkit.vocabulary import ESTIMATED
@@ -131,12 +131,11 @@ def data_hash(study: Study, outcome: str) -> str:
 
 @dataclass(frozen=True)
 class Past:
-    """Planned looks at one component that gave a number: correlations of each with the one before, bounds, standard
-    errors on the scale of z, alpha spent so far; and what the last one saw."""
+    """Planned looks at one component that gave a number: correlations of each with the one before, bounds, alpha spent
+    so far; and what the last one saw."""
 
     correlations: tuple[float, ...] = ()
     bounds: tuple[float, ...] = ()
-    std_errors: tuple[float, ...] = ()
     spent: float = 0.0
     last: Mapping[str, float] | None = None
     crossed: str = ""
@@ -152,7 +151,6 @@ class Past:
                 past = Past(
                     (*past.correlations, said["correlation"]),
                     (*past.bounds, said["bound"]),
-                    (*past.std_errors, said["scaled_error"]),
                     said["spent"],
                     said["influence"],
                     crossed,
@@ -203,11 +201,10 @@ def _line(past: Past, seen: Seen, may_spend: float, final: bool, agreement: Agre
     df = seen.cautious_df
     t = seen.estimate / seen.std_error
     z = z_of(t, df)
-    scaled = abs(seen.estimate / z) if abs(z) > 1e-9 else seen.std_error
     reach = t_of(bound, df) * seen.std_error if bound < FAR else math.nan
     over = bool(abs(z) >= bound < FAR)
     line = {"correlation": r, "bound": bound, "spent": past.spent if bound >= FAR else may_spend, "z": z,
-            "scaled_error": scaled, "information": 1 / seen.std_error**2, "crossed": over}  # fmt: skip
+            "information": 1 / seen.std_error**2, "crossed": over}  # fmt: skip
     if math.isfinite(reach):
         line |= {"low": seen.estimate - reach, "high": seen.estimate + reach}
     return line
@@ -230,14 +227,20 @@ def unplanned_look(ledger: Ledger, seen: Mapping[str, Seen]) -> dict[str, dict[s
 
 def after_crossing(ledger: Ledger, component: str) -> Adjusted | None:
     """The adjusted estimate of a component at the look at which it crossed; None where it has not."""
-    past, kept = Past(), ledger.looks
-    for i, look in enumerate(kept):
-        if not look["planned"] or not look["components"].get(component, {}).get("crossed"):
-            continue
-        past = Past.of(replace(ledger, lines=ledger.lines[: i + 2]), component)
-        z = look["components"][component]["z"]
-        return adjusted(past.correlations, past.bounds, z, past.std_errors)
+    held = []
+    for look in ledger.looks:
+        said = look["components"].get(component, {})
+        if look["planned"] and "bound" in said:
+            held.append(_held(said))
+            if said["crossed"]:
+                return adjusted(held)
     return None
+
+
+def _held(said: Mapping[str, Any]) -> Held:
+    """A look at one component as the record has it."""
+    seen = Seen(**{k: said[k] for k in ("estimate", "std_error", "exposed", "comparison")}, df=said.get("df", math.inf))
+    return Held(seen.estimate, seen.std_error, seen.cautious_df, said["bound"], said["correlation"])
 
 
 LOOKS = ("look", "through", "known", "planned", "component", "estimate", "std_error", "low", "high", "information",

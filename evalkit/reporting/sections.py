@@ -15,9 +15,11 @@ from evalkit.evaluation import Evaluation
 from evalkit.evaluation.alone import before_and_after
 from evalkit.evaluation.compared import shares
 from evalkit.evaluation.results import safe
+from evalkit.evaluation.rungs import BESIDE_FEW
 from evalkit.figures import Picture
 from evalkit.figures.timeline import WAYS
 from evalkit.language import templates as say
+from evalkit.language.one_by_one import one_by_one
 from evalkit.reporting.blocks import Block, Group, Heading, Listing, Paragraph, Run, Section, cell, verdict_cell
 from evalkit.reporting.names import Names, names_of, spoken_period, statements_of
 from evalkit.reporting.strict import PAGE, slug
@@ -125,6 +127,9 @@ def _on_outcome(evaluation: Evaluation, outcome: Outcome, pictures: Mapping[str,
                 parts.append(Paragraph(f"How it came out over time since the start is {NOTHING_LEFT}."))
         parts += _alone(evaluation, component.name, outcome, pictures)
         parts += _compared(evaluation, component.name, outcome, pictures)
+        place = names_of(study).place(component.name)
+        if alone := one_by_one(tried, BESIDE_FEW, outcome, study.currency, place):
+            parts.append(Paragraph(alone))
         if len(tried) > 1:
             anchor = f"designs-{component.name}" + ("" if first else f"-{outcome.column}")
             every = effects_table(tried, outcome, component.label, anchor)

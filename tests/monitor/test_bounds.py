@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from evalkit.monitor.bounds import (
     FAR,
+    Held,
     adjusted,
     next_bound,
     planned_bounds,
@@ -65,17 +66,29 @@ def test_t_and_z_are_as_rare_as_each_other() -> None:
 
 
 def test_one_look_is_adjusted_by_nothing() -> None:
-    found = adjusted([0.0], [1.96], 2.4, [0.5])
-    assert found.estimate == pytest.approx(1.2, abs=1e-4)
-    assert (found.low, found.high) == pytest.approx((1.2 - 0.98, 1.2 + 0.98), abs=1e-3)
+    for df in (3.0, 8.0, np.inf):
+        found = adjusted([Held(1.2, 0.5, df, 1.96, 0.0)])
+        half = 0.5 * stdtrit(min(df, 1e9), 0.975)
+        assert found.estimate == pytest.approx(1.2, abs=1e-4)
+        assert (found.low, found.high) == pytest.approx((1.2 - half, 1.2 + half), abs=1e-4)
+
+
+def test_where_there_is_little_noise_the_range_is_as_narrow_as_its_standard_error() -> None:
+    """Few places and an effect a thousand times its standard error: not the estimate over its z, but that error."""
+    found = adjusted([Held(500.0, 0.5, 4.0, 4.3, 0.0)])
+    assert found.high - found.low == pytest.approx(2 * 0.5 * stdtrit(4.0, 0.975), rel=1e-3)
+    second = adjusted([Held(1.0, 0.6, 4.0, 4.3, 0.0), Held(500.0, 0.5, 4.0, 3.0, 0.8)])
+    assert (second.low, second.estimate, second.high) == pytest.approx((found.low, 500.0, found.high), abs=0.05)
 
 
 def test_the_adjusted_estimate_is_the_effect_under_which_as_much_is_as_likely_as_not() -> None:
     shares = np.arange(1, 5) / 4
     bounds, errors = planned_bounds(shares, 0.05), 1 / np.sqrt(shares)
     correlations = [0.0, *np.sqrt(shares[:-1] / shares[1:])]
-    found = adjusted(correlations[:3], bounds[:3], 2.6, errors[:3])
-    assert found.estimate < 0.995 * 2.6 * errors[2]
+    size = 2.6 * errors[2]
+    looks = [Held(size, e, np.inf, b, r) for e, b, r in zip(errors[:3], bounds, correlations, strict=False)]
+    found = adjusted(looks)
+    assert found.estimate < 0.995 * size
     rng = np.random.default_rng(8)
     fresh = rng.standard_normal((200_000, 3))
     for effect, chance in ((found.estimate, 0.5), (found.low, 0.025), (found.high, 0.975)):
@@ -91,9 +104,19 @@ def test_the_adjusted_estimate_is_the_effect_under_which_as_much_is_as_likely_as
 
 
 def test_a_crossing_downwards_is_the_mirror_of_one_upwards() -> None:
-    up, down = (adjusted([0.0, 0.7], [2.96, 1.97], s * 2.4, [1.4, 1.0]) for s in (1, -1))
+    up, down = (adjusted([Held(s * 2.1, 1.4, 9.0, 2.96, 0.0), Held(s * 2.4, 1.0, 9.0, 1.97, 0.7)]) for s in (1, -1))
     assert (down.estimate, down.low, down.high) == pytest.approx((-up.estimate, -up.high, -up.low))
     assert up.estimate < 2.4
+
+
+def test_a_crossing_leaves_out_no_effect_whatever_was_seen_before() -> None:
+    """The range at 95 in 100 after alpha of .05: all paths to a crossing, however far before."""
+    bounds = planned_bounds([0.5, 1.0], 0.05)
+    for first in (-3.0, 0.0, 1.0, 2.0, 4.0):
+        for df in (3.0, np.inf):
+            line = t_of(bounds[1], df)
+            found = adjusted([Held(first, 1.4, df, bounds[0], 0.0), Held(1.0001 * line, 1.0, df, bounds[1], 0.5**0.5)])
+            assert 0 < found.low < found.estimate < found.high
 
 
 def test_a_confidence_sequence_holds_whenever_one_looks() -> None:
@@ -105,10 +128,30 @@ def test_a_confidence_sequence_holds_whenever_one_looks() -> None:
     assert min(bound) > ndtri(0.95)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_effect_that_came_late_is_not_held_to_have_been_there_before(sign: int) -> None:
+    """Ten standard errors at the second look and nothing at the first, whose line such an effect would have crossed:
+    the first says nothing of what it was at the second."""
+    first = Held(0.0, 0.5, 11.0, 4.0, 0.0)
+    found = adjusted([first, Held(sign * 5.0, 0.5, 11.0, 2.5, 0.8)])
+    alone = adjusted([Held(sign * 5.0, 0.5, 11.0, 2.5, 0.0)])
+    assert found.estimate == pytest.approx(sign * 5.0, abs=0.05)
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.05)
+
+
 @pytest.mark.parametrize("errors", [(0.1, 1.0), (1.0, 1.0), (0.1, 100.0)])
 def test_a_crossing_that_earlier_looks_make_unlikely_is_adjusted_all_the_same(errors: tuple[float, float]) -> None:
-    """What was seen lies far beyond what the earlier looks, of other sizes, leave likely: the effect under which it is
-    as likely as not lies where the earlier line would just have been crossed."""
-    found = adjusted([0.0, 0.5], [4.0, 2.0], 12.0, errors)
+    """What was seen lies far beyond what the earlier looks, of other sizes, leave likely."""
+    size = 12.0 * errors[1]
+    found = adjusted([Held(0.0, errors[0], np.inf, 4.0, 0.0), Held(size, errors[1], np.inf, 2.0, 0.5)])
     assert found.low < found.estimate < found.high
-    assert found.estimate == pytest.approx(4.0 * errors[0], rel=1e-3)
+    assert found.estimate == pytest.approx(size, rel=0.02)
+
+
+def test_a_line_that_cannot_be_crossed_yet_changes_nothing() -> None:
+    last = Held(3.0, 1.0, 7.0, 2.0, 0.9)
+    barred = adjusted([Held(2.9, 1.0, 7.0, FAR, 0.0), last])
+    alone = adjusted([Held(3.0, 1.0, 7.0, 2.0, 0.0)])
+    assert (barred.estimate, barred.low, barred.high) == pytest.approx(
+        (alone.estimate, alone.low, alone.high), rel=1e-3
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import evalkit as ek
 from evalkit.errors import EvalkitError, OptionError
@@ -141,6 +142,17 @@ def test_alpha_is_one_purse_and_what_has_crossed_hands_its_part_on() -> None:
     assert one["other"]["alpha"] == 0.05 and one["other"]["bound"] == alone["part"]["bound"]
     ledger = ledger.plus(body(1, one))
     assert after_crossing(ledger, "part") is not None and after_crossing(ledger, "other") is None
+
+
+def test_after_a_crossing_the_range_is_that_of_its_standard_error_and_old_records_give_the_same() -> None:
+    """Records held what an estimate is over its z as well, which is large where there is little noise."""
+    said = planned_look(agreed(), {"part": seen(500.0)})
+    assert said["part"]["crossed"] and "scaled_error" not in said["part"]
+    old = {"part": said["part"] | {"scaled_error": 500.0 / said["part"]["z"]}}
+    found, before = (after_crossing(agreed().plus(body(1, x)), "part") for x in (said, old))
+    assert found is not None and found == before
+    half = stats.t.ppf(0.975, seen(500.0).cautious_df)
+    assert (found.low, found.estimate, found.high) == pytest.approx((500 - half, 500, 500 + half), abs=1e-3)
 
 
 def test_few_places_have_few_degrees_of_freedom() -> None:

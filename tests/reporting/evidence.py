@@ -12,6 +12,7 @@ import pandas as pd
 
 from evalkit.evaluation import Evaluation
 from evalkit.evaluation.compared import shares
+from evalkit.evaluation.rungs import BESIDE_FEW
 from evalkit.figures import Picture
 from evalkit.figures.bars import contamination_table
 from evalkit.language.axis import Axis
@@ -113,6 +114,9 @@ class Evidence:
         self.add("grid", "", "", walked([float(n * 10**k) for k in range(9) for n in (1, 2, 5)]))
         for r in made.effects.to_dict("records"):
             self.add("designs", r["component"], str(r["outcome"]), walked(r, "plain"), in_words(str(r["reason"] or "")))
+            if r["design"] in BESIDE_FEW:
+                ends = {end: r[end] for end in ("conf_low", "conf_high")}
+                self.add("found", r["component"], str(r["outcome"]), walked(ends, self.kinds[str(r["outcome"])]))
         for r in made.checks.to_dict("records"):
             self.add("checks", r["component"], str(r["outcome"]), in_words(str(r["words"])))
         for r in made.bundles.to_dict("records"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,27 @@ def grouped_for(paths: Paths, component: str) -> Grouped:
     return Grouped(paths, paths.inference_level(component)[0])
 
 
+_BESIDE: Mapping[BestDesign, type[BesideDonors]] = {
+    SYNTHETIC_DIFFERENCE: SyntheticDifferenceInDifferences,
+    BESIDE_PLACES: DifferenceBesidePlaces,
+}
+
+
+def _fitting(places: Sequence[Place], design: type[BesideDonors], lag: int) -> list[Place]:
+    """Places with enough others beside them and periods on either side for a design."""
+    before, after = design.least
+    return [p for p in places if len(p.donors) >= ENOUGH and p.before >= before and len(p.claimed(lag)) >= after]
+
+
+def possible(paths: Paths, component: str, places: Sequence[Place]) -> tuple[BestDesign, ...]:
+    """Whether a mix of others, and a place's own past, could say something of at least one of the `places`: from
+    exposures and periods alone."""
+    lag = paths.lags[paths.index(component)] if paths.lags else 0
+    mix = bool(_fitting(places, SyntheticDifferenceInDifferences, lag))
+    past = any(not _claimed(paths, component, alone(p), "period")[1] for p in places)
+    return (*((SYNTHETIC_DIFFERENCE,) if mix else ()), *((SERIES,) if past else ()))
+
+
 def choose(paths: Paths, component: str, noun: str = "place", period: str = "period") -> Choice:
     """The strongest of: synthetic difference-in-differences, all other places alike, a control series, the place's own
     past. For each what its best place has: other places clean throughout, periods before, periods after the lag.
@@ -66,14 +87,8 @@ def choose(paths: Paths, component: str, noun: str = "place", period: str = "per
     places = find_places(SyntheticDifferenceInDifferences().plan(paths, component), grouped)
     if not 0 < len({p.cluster for p in places}) <= MOST:
         return Choice("")
-    rules: Mapping[BestDesign, type[BesideDonors]] = {
-        SYNTHETIC_DIFFERENCE: SyntheticDifferenceInDifferences, BESIDE_PLACES: DifferenceBesidePlaces,
-    }  # fmt: skip
-    for name, design in rules.items():
-        fit = [
-            p for p in places
-            if len(p.donors) >= ENOUGH and p.before >= design.least[0] and len(p.claimed(lag)) >= design.least[1]
-        ]  # fmt: skip
+    for name, design in _BESIDE.items():
+        fit = _fitting(places, design, lag)
         if fit:
             until, donors = max(p.until - p.cohort for p in fit), max(len(p.donors) for p in fit)
             words = f"{count_words(len(fit), noun)} beside {donors} others that can be followed before and after"
