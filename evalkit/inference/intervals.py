@@ -120,13 +120,19 @@ def correlation(vcov: np.ndarray) -> np.ndarray:
     return np.asarray(vcov / np.outer(se, se))
 
 
-def _largest_t(vcov: np.ndarray, df: float, draws: int, seed: int) -> np.ndarray:
-    """(draws,) max |t| over jointly estimated rows, by seeded draws, with a chi-square divisor for few clusters."""
+def root_of_correlation(vcov: np.ndarray) -> np.ndarray:
+    """(k, k) symmetric root of the correlation of rows with a variance, by which seeded normal numbers are joined. It is
+    the one root that does not hang on which vectors span directions that are alike, which differ from machine to
+    machine."""
     values, vectors = np.linalg.eigh(correlation(vcov))
     values = np.where(values > NO_DIRECTION * values[-1], values, 0.0)  # the root of rounding is no rounding any more
-    root = vectors * np.sqrt(values)
+    return np.asarray((vectors * np.sqrt(values)) @ vectors.T)
+
+
+def _largest_t(vcov: np.ndarray, df: float, draws: int, seed: int) -> np.ndarray:
+    """(draws,) max |t| over jointly estimated rows, by seeded draws, with a chi-square divisor for few clusters."""
     rng = np.random.default_rng(seed)
-    z = np.abs(rng.standard_normal((draws, len(vcov))) @ root.T).max(axis=1)
+    z = np.abs(rng.standard_normal((draws, len(vcov))) @ root_of_correlation(vcov)).max(axis=1)
     if np.isfinite(df):
         z = z / np.sqrt(rng.chisquare(df, draws) / df)
     return np.asarray(z)

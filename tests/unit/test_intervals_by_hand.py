@@ -8,7 +8,16 @@ import pytest
 
 import evalkit as ek
 from evalkit.inference.estimate import Estimate
-from evalkit.inference.intervals import Spread, critical, joint_test, p_values, std_errors, sup_t
+from evalkit.inference.intervals import (
+    Spread,
+    correlation,
+    critical,
+    joint_test,
+    p_values,
+    root_of_correlation,
+    std_errors,
+    sup_t,
+)
 from evalkit.inference.replicates import Arms, Averaging, Replicates
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -145,3 +154,13 @@ def test_periods_of_a_cohort_weigh_alike_and_cohorts_by_their_adopters() -> None
     np.testing.assert_allclose(est.aggregate("simple").value, [38 / 6])
     np.testing.assert_allclose(est.aggregate("event_time").value, [100.0, 20 / 3, 6.0])
     np.testing.assert_allclose(est.aggregate("period").value, [2.0, 36 / 5])
+
+
+def test_bands_do_not_hang_on_which_vectors_span_equal_directions() -> None:
+    """Rows that go together alike, and some that are each other's twins: rounding turns the vectors, not the band."""
+    rng = np.random.default_rng(3)
+    alike = np.kron(np.eye(3) + 0.4, np.ones((2, 2))) + np.diag([0.5, 0.5, 0.5, 0.5, 0, 0])
+    other = alike * (1 + 1e-14 * (noise := rng.normal(size=alike.shape)) + 1e-14 * noise.T)
+    one, two = (root_of_correlation(v) for v in (alike, other))
+    assert np.allclose(one, two, atol=1e-6) and np.allclose(one @ one.T, correlation(alike), atol=1e-12)
+    assert sup_t(alike, 2.0, 0.95) == pytest.approx(sup_t(other, 2.0, 0.95), rel=1e-6)
