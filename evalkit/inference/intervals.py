@@ -121,7 +121,7 @@ def correlation(vcov: np.ndarray) -> np.ndarray:
 
 
 def root_of_correlation(vcov: np.ndarray) -> np.ndarray:
-    """(k, k) symmetric root of the correlation of rows with a variance, by which seeded normal numbers are joined. It is
+    """(k, k) symmetric root of the correlation of rows with a variance, by which seeded normals are joined. It is
     the one root that does not hang on which vectors span directions that are alike, which differ from machine to
     machine."""
     values, vectors = np.linalg.eigh(correlation(vcov))
