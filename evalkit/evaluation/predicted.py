@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from evalkit.checks.headline import CheckResult
+from evalkit.designs.people.distances import standardised
 from evalkit.designs.people.people import People
 from evalkit.errors import OptionError
 
@@ -81,9 +82,7 @@ def beyond_groups(
     predicted of each."""
     name, held = "beyond_groups", ~first
     nobody = replace(s, people=s.people.take(np.zeros(len(first), dtype=bool)), psi=s.psi[:0], groups=None)
-    spread = s.people.x.std(axis=0)
-    covariates = s.people.x / np.where(spread > 0, spread, 1.0)
-    tester = _tester(s, np.hstack([groups, covariates]), first, seed)
+    tester = _tester(s, np.hstack([groups, standardised(s.people.x)[0][:, 1:]]), first, seed)
     if tester is None:
         words = "Too few people in a half, or covariates that do not vary."
         return CheckResult(name, "informational", words), nobody, np.empty(0, dtype=object), np.empty(0)
@@ -143,8 +142,10 @@ def _tester(s: Scored, features: np.ndarray, first: np.ndarray, seed: int) -> DR
     learner = LinearDRLearner(**models)
     if s.learner == "forest":
         learner = ForestDRLearner(n_estimators=TREES, min_samples_leaf=LEAF, n_jobs=1, **models)
-    known, had, held = np.hstack([features, s.x]), had.astype(int), ~first
-    learner.fit(s.y[first], had[first], X=features[first], W=s.x[first], inference=None)
+    # Beside large numbers least squares drops small ones.
+    x, had, held = standardised(s.x)[0][:, 1:], had.astype(int), ~first
+    known = np.hstack([features, x])
+    learner.fit(s.y[first], had[first], X=features[first], W=x[first], inference=None)
     tester = DRTester(model_regression=LinearRegression(), model_propensity=score, cate=learner, cv=5)
     tester.fit_nuisance(known[held], had[held], s.y[held], known[first], had[first], s.y[first])
     tester.get_cate_preds(features[held], features[first])

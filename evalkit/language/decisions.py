@@ -137,7 +137,7 @@ def _thresholds(d: Decision, currency: str) -> str:
         return ""
     money = {"up": up, "down": down}
     shown = {k: pounds_outwards(v, k == "up", currency) for k, v in money.items() if math.isfinite(v)}
-    return say.THRESHOLDS[key].format(one=d.case.one, **{"up": "", "down": "", **shown})
+    return say.THRESHOLDS[key].format(one=_each(d), **{"up": "", "down": "", **shown})
 
 
 def _pays(d: Decision, currency: str) -> str:
@@ -152,4 +152,9 @@ def _pays(d: Decision, currency: str) -> str:
     worth = pounds_outwards(low.worth, False, currency)
     if high.worth != low.worth:
         worth = f"{worth} to {pounds_outwards(high.worth, True, currency)}"
-    return sentence_case(say.PAYS.format(chance=chance, worth=worth, one=d.case.one))
+    return sentence_case(say.PAYS.format(chance=chance, worth=worth, one=_each(d)))
+
+
+def _each(d: Decision) -> str:
+    """One outcome behind an amount: '£20 a point of ...', '£600 for one more of ...'."""
+    return f"for {d.case.one}" if d.case.one.startswith("one ") else d.case.one

@@ -13,6 +13,10 @@ from scipy.special import stdtrit
 
 from evalkit.pooling.model import Fit
 
+_ALIKE = 1e-6
+"""Share of the model's variance below which places agree to their last digit: of how places differ that says nothing,
+and the model's variance is taken. Chance makes three places agree so in one of a million pools."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spread:
@@ -37,8 +41,9 @@ def by_place(fitted: Fit, weights: np.ndarray) -> Spread:
     """CR2 by place of combinations (k, p) that the fit identifies, with Satterthwaite's degrees of freedom.
 
     The residuals of a place are multiplied by the symmetric inverse root of I - H, H its part of the hat matrix of
-    the rows scaled by the fitted variances. df = (trace of D)^2 / trace of D D, D the matrix of the quadratic form
-    under the working model, which is diagonal less a part of rank r because the hat matrix is idempotent.
+    the rows scaled by the fitted variances; places that agree to the last digit have the model's variance. df = (trace
+    of D)^2 / trace of D D, D the matrix of the quadratic form under the working model, which is diagonal less a part of
+    rank r because the hat matrix is idempotent.
     """
     inverse = fitted.basis @ fitted.vcov @ fitted.basis.T
     aimed = weights @ fitted.basis.T
@@ -64,6 +69,8 @@ def by_place(fitted: Fit, weights: np.ndarray) -> Spread:
     below = squares - 2 * cross + np.einsum("kij,kji->k", turned, turned)
     with np.errstate(invalid="ignore", divide="ignore"):
         df = np.where(below > 0, total**2 / below, np.nan)
+    expected = np.einsum("ki,ij,kj->k", aimed, inverse, aimed)
+    variance = np.where(variance < _ALIKE * expected, expected, variance)
     return Spread(weights @ fitted.beta, np.sqrt(variance), df)
 
 

@@ -87,7 +87,9 @@ def read_waits(outcome: Outcome, study: Read, index: Index) -> Waits:
     if not by > 0:
         raise OutcomeError(f"Outcome {outcome.column!r}: nobody was followed for any time. {_GIVE}")
     waited = Waited(time, event, by, outcome.effect == "share")
-    return Waits(waited, group, stand_ins(waited, group, filled(study.covariate_values()[:, 0, :])))
+    weight = study.paths.weights
+    weight = weight if weight is None or not weight.any() else weight / weight.mean()
+    return Waits(waited, group, stand_ins(waited, group, filled(study.covariate_values()[:, 0, :]), weight))
 
 
 def _groups(paths: Paths) -> np.ndarray:

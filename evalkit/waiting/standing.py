@@ -47,7 +47,7 @@ class Standing:
     cut: np.ndarray
 
 
-def stand_ins(waited: Waited, group: np.ndarray, x: np.ndarray) -> Standing:
+def stand_ins(waited: Waited, group: np.ndarray, x: np.ndarray, weight: np.ndarray | None = None) -> Standing:
     """What stands for each person, so that means of it within a group are means of the outcome.
 
     The doubly robust transformation of censored outcomes (Rubin and van der Laan 2007, International Journal of
@@ -55,14 +55,15 @@ def stand_ins(waited: Waited, group: np.ndarray, x: np.ndarray) -> Standing:
     for every time of loss what was expected of those still waiting then. Right if the hazard of being lost is, or that
     of the event. Without covariates the mean is Kaplan and Meier's, and its error Greenwood's but for n - 1.
 
-    group: (n,) codes; both hazards are those of the group. x: (n, q) covariates.
+    group: (n,) codes; both hazards are those of the group. x: (n, q) covariates. weight: (n,) how many each counts for
+    in the hazards, and in every mean that is taken; None where they count alike.
     """
     n = len(waited.time)
     made = Standing(np.empty(n), np.zeros(n), np.zeros(n, dtype=bool))
     for g in np.unique(group):
         mine = np.flatnonzero(group == g)
         part = Waited(waited.time[mine], waited.event[mine], waited.by, waited.share)
-        found = _of_group(part, x[mine])
+        found = _of_group(part, x[mine], None if weight is None else weight[mine])
         for whole, one in zip((made.values, made.weight, made.cut), found, strict=True):
             whole[mine] = one
     return made
@@ -73,15 +74,15 @@ def leaving_order(time: np.ndarray, event: np.ndarray) -> np.ndarray:
     return np.asarray(2 * np.unique(time, return_inverse=True)[1] + ~event)
 
 
-def _of_group(waited: Waited, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_group(waited: Waited, x: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n, early = len(waited.time), waited.time < waited.by
     order = leaving_order(waited.time, waited.event)
     lost = early & ~waited.event
     if not lost.any():
         return waited.outcome, np.ones(n), np.zeros(n, dtype=bool)
     # who waits to the date or longer leaves neither way before it
-    loss = fit_hazards(order, lost, x)
-    happened = fit_hazards(order, waited.event & (waited.time <= waited.by), x)
+    loss = fit_hazards(order, lost, x, weight)
+    happened = fit_hazards(order, waited.event & (waited.time <= waited.by), x, weight)
     columns = len(loss.at) + len(happened.at)
     out = np.empty(n), np.empty(n), np.empty(n, dtype=bool)
     step = max(1, CELLS // max(columns, 1))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from evalkit.waiting.curves import kaplan_meier
 from evalkit.waiting.hazards import cox_slopes
@@ -56,6 +57,33 @@ def test_a_weight_counts_as_so_many_people() -> None:
     weighted = kaplan_meier(time, event, weight.astype(float))
     repeated = kaplan_meier(np.repeat(time, weight), np.repeat(event, weight))
     np.testing.assert_allclose(weighted.waiting, repeated.waiting, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_what_stands_for_people_who_weigh_unlike_is_what_stands_for_so_many_people(share: bool) -> None:
+    case = CASES[1]
+    time, event, weight = np.array(case["time"]), np.array(case["event"]), np.array(case["weight"])
+    one = stand_ins(Waited(time, event, case["by"], share), np.zeros(len(time), int), np.zeros((len(time), 0)), weight)
+    many = Waited(np.repeat(time, weight), np.repeat(event, weight), case["by"], share)
+    rows = stand_ins(many, np.zeros(weight.sum(), int), np.zeros((weight.sum(), 0)))
+    np.testing.assert_allclose(np.repeat(one.values, weight), rows.values, atol=1e-12)
+    curve = kaplan_meier(time, event, weight.astype(float))
+    mean = float(1 - curve.at(case["by"])) if share else curve.restricted_mean(case["by"])
+    assert np.average(one.values, weights=weight) == pytest.approx(mean, abs=1e-12)
+
+
+def test_slopes_of_people_who_weigh_unlike_are_where_their_partial_likelihood_is_largest() -> None:
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(200, 2)), rng.uniform(0.2, 3.0, 200)
+    time, event = rng.exponential(np.exp(-x[:, 0])), rng.random(200) < 0.7
+
+    def least(slopes: np.ndarray) -> float:
+        risk = x @ slopes
+        beside = np.array([np.log(weight[time >= t] @ np.exp(risk[time >= t])) for t in time])
+        return -float(weight[event] @ (risk - beside)[event])
+
+    found = cox_slopes(leaving_order(time, event), event, x, weight)
+    np.testing.assert_allclose(found, minimize(least, np.zeros(2), method="BFGS").x, atol=1e-5)
 
 
 def test_what_stands_for_people_is_right_where_either_hazard_is() -> None:

@@ -102,6 +102,11 @@ def test_a_lean_is_the_same_in_verdicts_and_decisions(good: ek.Evaluation) -> No
 # ---------------------------------------------------------------- what is asked for
 
 
+def test_an_amount_for_one_of_what_is_counted_is_said_as_people_say_it(good: ek.Evaluation) -> None:
+    said = str(row(good)["sentence"])
+    assert "it pays at £600 to £900 for one more of “Visits”." in said and "for one more of “Visits”;" in said
+
+
 def test_a_worth_may_be_given(good: ek.Evaluation) -> None:
     one, both = row(good, worth=5000), row(good, worth=(1, 5000))
     assert one["act"] == "keep_and_extend" and one["chance_pays"] > 0.9

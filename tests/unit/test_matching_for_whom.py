@@ -46,6 +46,23 @@ def test_finds_a_difference_and_no_other(cluster):
     assert len(table.loc["age"]) == 3
 
 
+def test_what_is_predicted_hangs_on_no_covariate_s_unit():
+    rng = np.random.default_rng(4)
+    n = 900
+    x, z, got = rng.normal(size=n), rng.normal(size=n), rng.random(n) < 0.5
+    frame = pd.DataFrame({"id": np.arange(n), "x": x, "z": z, "sex": rng.choice(["men", "women"], n), "got": got * 1})
+    frame["y"] = x + got * (0.3 + 0.5 * z) + rng.normal(size=n)
+    found = []
+    for unit in (1.0, 1e7):  # such as pounds in place of ten millions of them
+        study = ek.Study(frame.assign(x=x * unit), unit="id", period=None, outcome="y", components=["got"],
+                         covariates=("x", "z"))  # fmt: skip
+        found.append(ek.for_whom(study, "got", "sex"))
+    one, two = (f.quarters["estimate"].to_numpy(dtype=float) for f in found)
+    np.testing.assert_allclose(one, two, rtol=1e-6)
+    assert one[-1] > one[0] + 0.3
+    assert found[0].policies["estimate"].iloc[-1] == pytest.approx(found[1].policies["estimate"].iloc[-1], rel=1e-6)
+
+
 def test_small_groups_are_hidden():
     row = ek.for_whom(people(), "got", "area").table.set_index("group").loc["tiny"]
     assert np.isnan(row[["people", "exposed", "estimate", "conf_low"]].astype(float)).all()

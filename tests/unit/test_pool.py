@@ -63,6 +63,13 @@ def test_a_pool_of_equal_places_is_their_weighted_mean() -> None:
     assert found["estimate"] == pytest.approx(0.1) and found["tau"] == 0.0 and found["places"] == 4
 
 
+def test_places_that_agree_to_the_last_digit_do_not_make_a_range_of_no_width() -> None:
+    found = row(ek.pool(simple({"a": [0.1, 0.1, 0.1, 0.1]}, sd=0.02)), "a")
+    assert found["std_error"] == pytest.approx(0.02 / 2) and found["predict_low"] == found["conf_low"] < 0.07
+    nothing = row(ek.pool(simple({"a": [0.0] * 4}, sd=0.05)), "a")
+    assert nothing["verdict"] == "cannot_tell" and nothing["conf_high"] > 0.05
+
+
 def test_two_places_stand_side_by_side() -> None:
     pool = ek.pool(simple({"a": [0.1, 0.12], "b": [0.02, 0.03, 0.04]}))
     found = row(pool, "a")

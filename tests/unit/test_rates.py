@@ -162,3 +162,17 @@ def test_a_rate_is_everywhere_its_values_weighted_by_what_it_is_per() -> None:
     pd.testing.assert_frame_equal(one.contamination("law"), two.contamination("law"))
     theirs = (ek.TwoWayFixedEffects().panel_ols(s, "place").params["law"] for s in (rate, weighted))
     assert next(theirs) == pytest.approx(next(theirs)) == ek.TwoWayFixedEffects()(rate, "law").value[0]
+
+
+@pytest.mark.parametrize("design", [ek.MatchedComparison(), ek.WeightedComparison()])
+def test_people_of_whom_nothing_was_counted_are_unseen_and_have_no_weight_of_zero(design: object) -> None:
+    rng = np.random.default_rng(0)
+    n = 200
+    frame = pd.DataFrame({"id": np.arange(n), "x": rng.normal(size=n), "got": np.arange(n) % 2, "days": 100.0})
+    frame["visits"] = rng.poisson(8, n).astype(float)
+    frame.loc[:14, "visits"] = np.nan
+    rate = ek.Outcome("visits", kind="rate", per="days")
+    one = ek.Study(frame, unit="id", period=None, components=["got"], outcome=rate, covariates=["x"])
+    assert design(one, "got").to_frame()["units_not_seen"].item() == 15  # type: ignore[operator]
+    left = design.people(one, "got").left_out  # type: ignore[attr-defined]
+    assert dict(zip(left["reason"], left["people"], strict=True)) == {"nothing was counted of them": 15}

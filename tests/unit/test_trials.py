@@ -209,6 +209,30 @@ class TestBeside:
         flipped = extras.lee_bounds(y, ~t)
         assert (-flipped[1], -flipped[0]) == pytest.approx((low, high))
 
+    def test_weights_count_as_so_many_people_in_everything_beside_an_answer(self):
+        f = people(240).assign(w=lambda d: 1 + d["person"] % 3, took=lambda d: d["took"] * (d["person"] % 7 > 0))
+        f.loc[(f["person"] * 7) % 10 < 2 + 2 * (1 - f["t"]), "y"] = np.nan
+        many = f.loc[f.index.repeat(f["w"])].assign(person=lambda d: np.arange(len(d)))
+        design, part = ek.RandomisedComparison(draws=0), randomised(compliance="took")
+        one, rows = study(f, part, weights="w"), study(many, part)
+        found, wanted = design.attrition(one, "t"), design.attrition(rows, "t")
+        assert (found.seen, found.seen_else) == pytest.approx((wanted.seen, wanted.seen_else))
+        assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=0.04)
+        assert found.conf_low < wanted.conf_low and found.conf_high > wanted.conf_high  # fewer know less
+        found, wanted = design.compliers(one, "t"), design.compliers(rows, "t")
+        assert (found.taken, found.taken_else) == pytest.approx((wanted.taken, wanted.taken_else))
+        sizes = [design(s, "t").to_frame()["hedges_g"].item() for s in (one, rows)]
+        assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+        alike = design.attrition(study(f.assign(w=5.0), part, weights="w"), "t")
+        assert vars(alike) == pytest.approx(vars(design.attrition(study(f, part), "t")))
+
+    def test_a_covariate_in_large_numbers_leaves_the_answer(self):
+        f = people(60)
+        y, t = f["y"].to_numpy(), f["t"].to_numpy() == 1
+        for fit in (fits.of_people(y, t, f[["x"]].to_numpy() * s, True) for s in (1e-10, 1e10)):
+            wanted = fits.of_people(y, t, f[["x"]].to_numpy(), True)
+            assert (fit.value, fit.variance, fit.df) == pytest.approx((wanted.value, wanted.variance, wanted.df))
+
 
 class TestThroughAStudy:
     def test_blocks_are_said_and_shown(self):
@@ -227,6 +251,24 @@ class TestThroughAStudy:
             said = ek.evaluate(study(f.assign(took=took), randomised(compliance="took"))).checks.set_index("check")
             assert np.isnan(said.loc["compliance", "estimate"])
             assert "nothing can be said of those who took it up" in said.loc["compliance", "words"]
+
+    def test_counts_of_a_rate_that_are_missing_are_counted_as_unseen(self):
+        f = people().assign(n=lambda d: 3.0 + d["person"] % 5, people=lambda d: 100.0 + d["person"])
+        f.loc[(f["t"] == 0) & (f["person"] % 3 == 0), ["n", "people"]] = np.nan
+        rate = ek.Outcome("n", kind="rate", per="people", matters=0.01)
+        one = study(f, randomised(compliance="took"), outcome=rate)
+        lost, ev = int(f["n"].isna().sum()), ek.evaluate(one)
+        assert ek.RandomisedComparison(draws=0)(one, "t").to_frame()["units_not_seen"].item() == lost > 10
+        said = ev.checks.set_index("check").loc["attrition", "words"]
+        assert said.startswith("Of those dealt it 100 in 100 were seen, of the others ")
+
+    def test_those_who_took_it_up_weigh_as_the_rate_does(self):
+        f = people().assign(n=lambda d: 3.0 + d["person"] % 5, people=lambda d: 20.0 + d["person"] ** 2)
+        one = study(f, randomised(compliance="took"), outcome=ek.Outcome("n", kind="rate", per="people"), covariates=())
+        arms = [f[f["t"] == a] for a in (1, 0)]
+        gap = np.subtract(*(a["n"].sum() / a["people"].sum() for a in arms))
+        taken = np.subtract(*(np.average(a["took"], weights=a["people"]) for a in arms))
+        assert ek.RandomisedComparison().compliers(one, "t").value == pytest.approx(gap / taken)
 
     def test_a_dose_that_was_taken_up_is_no_share_of_people(self):
         f = people().assign(took=lambda d: 3 * d["took"])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.designs.parameters import Parameters
-from evalkit.designs.people.people import People, Who, gather, others_of, periods_of, status_of
+from evalkit.designs.people.people import UNCOUNTED, People, Who, gather, others_of, periods_of, status_of
 from evalkit.errors import OptionError, Problem, check_choice, spelt
 from evalkit.inference.estimate import Estimate
 from evalkit.inference.replicates import Arms, Replicates
@@ -86,8 +86,10 @@ class AmongPeople(Parameters):
         return Support(component, table.sort_values("exposed", ascending=False, kind="stable", ignore_index=True))
 
     def people(self, study: Study, component: str) -> People:
-        """Who takes part; no outcome is read, but of a rate what its counts are divided by."""
-        return gather(study.weighing(self.outcome), component, self.who)
+        """Who takes part; no outcome is read, but of a rate whether there is a count, and what it is divided by."""
+        rate = study.outcome(self.outcome).kind == "rate"
+        uncounted = np.isnan(study.values(self.outcome)).all(axis=1) if rate else None
+        return gather(study.weighing(self.outcome), component, self.who, uncounted)
 
     def read(self, study: Study, people: People) -> np.ndarray:
         """(m,) their outcome at the outcome's period, or its change since the covariates' period."""
@@ -305,7 +307,8 @@ class Row:
             "inference_level": re.sub(r"(matched set) of .+? [0-9a-f]{8}", r"\1", self.parts.level),
             "units_exposed": int((self.used & people.exposed).sum()),
             "units_comparison": int((self.used & ~people.exposed).sum()),
-            "units_left_out": total - kept, "units_not_seen": self.unseen,
+            "units_left_out": total - kept,
+            "units_not_seen": self.unseen + int(people.left_out.set_index("reason")["people"].get(UNCOUNTED, 0)),
             "share_left_out": (total - kept) / total if total else 0.0,
             **self.before, "mass": float(kept), "reason": self.reason, **self.after,
         }])  # fmt: skip

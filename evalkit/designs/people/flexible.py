@@ -12,6 +12,7 @@ from scipy import special
 
 from evalkit.designs.missing import over_fillings
 from evalkit.designs.people import estimating
+from evalkit.designs.people.distances import standardised
 from evalkit.designs.people.folds import (
     Learn,
     chances,
@@ -312,16 +313,11 @@ def _others(
             yield "balance of squares and products", balanced.value, parts, True
         except NotIdentifiedError:
             pass  # no weights balance so many terms: nothing to compare with
-    logit, scaled = LogisticRegression(C=1e6, max_iter=500), _scaled(people.x)
+    logit, scaled = LogisticRegression(C=1e6, max_iter=500), standardised(people.x)[0][:, 1:]
     straight = chances(logit, scaled, exposed.astype(int), fold, people.weight)[:, 1].clip(EXTREME, 1 - EXTREME)
     line = held_out(least_squares, people.x, y, fold, ~exposed, people.weight)
     weight = size * np.where(exposed, 1.0, straight / (1 - straight))
     yield ("a straight line", *kept_effect(y, exposed, line, weight, keep), False)
-
-
-def _scaled(x: np.ndarray) -> np.ndarray:
-    spread = x.std(axis=0)
-    return np.asarray((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
 def nearest_counts(score: np.ndarray, exposed: np.ndarray, keep: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -16,9 +16,11 @@ from evalkit.study.gaps import drawn, filled
 from evalkit.study.index import per_unit
 from evalkit.study.paths import UNKNOWN, Paths
 
+UNCOUNTED = "nothing was counted of them"
+"""Why people take no part in a rate, in which they weigh nothing."""
 _LEFT_OUT = ("", "", "part-way on, or on before: neither with nor without", "already exposed when covariates were read",
              "exposure not known", "the component cannot reach them", "another component's exposure is not known",
-             "no row in the period of the covariates", "a weight of zero")  # fmt: skip
+             "no row in the period of the covariates", "a weight of zero", UNCOUNTED)  # fmt: skip
 """Why people of each status take no part; 0 and 1 are the comparison and the exposed people."""
 
 
@@ -101,11 +103,12 @@ class Who:
     covariate_period: object = None
 
 
-def gather(study: Study, component: str, who: Who) -> People:
+def gather(study: Study, component: str, who: Who, uncounted: np.ndarray | None = None) -> People:
     """The people of a study who had `component` and those who did not, with covariates from before. A cross-section
     compares people by what they had; a panel those who started after the covariate period (default: the last period
-    before anybody started) with those still without it at the outcome period (default: the last). Raises `OptionError`,
-    `StudyError` (missing, text or infinite covariates) and `NotIdentifiedError` where an arm is empty."""
+    before anybody started) with those still without it at the outcome period (default: the last). uncounted: (n,) whose
+    weight is zero because nothing was counted of them. Raises `OptionError`, `StudyError` (missing, text or infinite
+    covariates) and `NotIdentifiedError` where an arm is empty."""
     paths = study.paths
     paths.need_rows("Comparing people")
     k = paths.index(component)
@@ -116,6 +119,8 @@ def gather(study: Study, component: str, who: Who) -> People:
         status[~paths.seen[:, base] & (status < 2)] = 7
     if paths.weights is not None:
         status[(paths.weights == 0) & (status < 2)] = 8
+        if uncounted is not None:
+            status[uncounted & (status == 8)] = 9
     rows, left_out = np.flatnonzero(status < 2), _left_out(component, status)
     x, names = covariates_of(study, who.covariates, rows, base)
     if who.others == "balanced":

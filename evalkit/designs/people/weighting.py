@@ -126,10 +126,12 @@ def entropy(y: np.ndarray, people: People, estimand: str) -> Weighed:
         mean, part = float(w @ y[arm]), np.zeros(len(y))
         part[arm] = w * (y[arm] - mean)
         if not balanced:
-            z = x[arm] - goal
-            slope = np.linalg.lstsq((z * w[:, None]).T @ z, (z * w[:, None]).T @ (y[arm] - mean), rcond=None)[0]
+            wide = np.sqrt(w @ (x[arm] - goal) ** 2)
+            wide = np.where(wide > 0, wide, 1.0)  # in units of each covariate: large numbers hide nothing
+            z, root = (x[arm] - goal) / wide, np.sqrt(w)
+            slope = np.linalg.lstsq(z * root[:, None], (y[arm] - mean) * root, rcond=None)[0]
             part[arm] = w * (y[arm] - mean - z @ slope)
-            part[target] += share[target] * ((x[target] - goal) @ slope)
+            part[target] += share[target] * (((x[target] - goal) / wide) @ slope)
         weight[arm] = w * size[target].sum()
         parts += sign * part
         means.append(mean)

@@ -38,8 +38,9 @@ class EffectSize:
 
 
 def hedges_g(
-    effect: tuple[float, float, float], y: np.ndarray, t: np.ndarray, groups: np.ndarray | None, level: float = 0.95
-) -> EffectSize:
+    effect: tuple[float, float, float], y: np.ndarray, t: np.ndarray, groups: np.ndarray | None, level: float = 0.95,
+    weight: np.ndarray | None = None,
+) -> EffectSize:  # fmt: skip
     """Hedges' g of an effect (value, standard error, df) with the total standard deviation within arms, corrected for
     few degrees of freedom and for likeness within groups (Hedges 2007, Journal of Educational and Behavioral Statistics
     32, equation 15). groups: (n,) codes, None where people were dealt one by one."""
@@ -47,7 +48,8 @@ def hedges_g(
     n = len(y)
     if n < 4 or not error > 0:
         return EffectSize(*(float("nan"),) * 3)
-    spread = np.sqrt(sum(((y[a] - y[a].mean()) ** 2).sum() for a in (t, ~t)) / (n - 2))
+    w = np.ones(n) if weight is None else weight * n / weight.sum()
+    spread = np.sqrt(sum((w[a] * (y[a] - np.average(y[a], weights=w[a])) ** 2).sum() for a in (t, ~t)) / (n - 2))
     likeness = 1.0
     freedom = float(n - 2)
     if groups is not None:
@@ -79,7 +81,9 @@ class Compliers:
     dose: bool = False
 
 
-def compliers(fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, level: float = 0.95) -> Compliers:
+def compliers(
+    fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, level: float = 0.95, weight: np.ndarray | None = None
+) -> Compliers:
     """Ratio of two differences and its Anderson-Rubin set, the effects b of which the difference in y - b taken is not
     refused (Anderson and Rubin 1949, Annals of Mathematical Statistics 20): right however weak take-up is. The variance
     of the difference is a quadratic form in outcomes, so that three fits give it for every b."""
@@ -90,7 +94,8 @@ def compliers(fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, lev
     b = -2 * (on_y.value * on_taken.value - q * shared)
     c = on_y.value**2 - q * vy
     root = b**2 - 4 * a * c
-    shares = float(taken[t].mean()), float(taken[~t].mean()), bool(((taken != 0) & (taken != 1)).any())
+    mine, others = (float(np.average(taken[a], weights=None if weight is None else weight[a])) for a in (t, ~t))
+    shares = mine, others, bool(((taken != 0) & (taken != 1)).any())
     value = on_y.value / on_taken.value if on_taken.value else float("nan")
     if (a <= 0 and root < 0) or a == b == 0:
         return Compliers(value, -np.inf, np.inf, "everything", *shares)
@@ -98,31 +103,53 @@ def compliers(fit: Fitting, y: np.ndarray, taken: np.ndarray, t: np.ndarray, lev
     return Compliers(value, ends[0], ends[1], "interval" if a > 0 else "outside", *shares)
 
 
-def lee_bounds(y: np.ndarray, t: np.ndarray, inflate: float = 1.0, level: float = 0.95) -> tuple[float, ...]:
+def lee_bounds(
+    y: np.ndarray, t: np.ndarray, inflate: float = 1.0, weight: np.ndarray | None = None, level: float = 0.95
+) -> tuple[float, ...]:
     """Lee's (2009, Review of Economic Studies 76) bounds on the effect among those seen in either arm, with Imbens and
-    Manski's (2004) range. y: (n,) NaN where not seen; inflate: factor on standard errors (people in groups)."""
+    Manski's (2004) range. y: (n,) NaN where not seen; inflate: factor on standard errors (people in groups). With
+    weights, people count in errors as many as weigh alike would know as much (Kish 1965)."""
+    w = np.ones(len(y)) if weight is None else weight
     seen = np.isfinite(y)
-    more, less = (t, ~t) if seen[t].mean() >= seen[~t].mean() else (~t, t)
-    kept, rest = np.sort(y[more & seen]), y[less & seen]
-    share_more, share_less = seen[more].mean(), seen[less].mean()
-    cut = 1 - share_less / share_more
-    drop, n = round(float(cut) * len(kept)), len(kept)
-    if min(n - drop, len(rest)) < 2:
+    share_t, share_not = (float(np.average(seen[a], weights=w[a])) for a in (t, ~t))
+    more, less = (t, ~t) if share_t >= share_not else (~t, t)
+    share_more, share_less = max(share_t, share_not), min(share_t, share_not)
+    order = np.argsort(y[more & seen], kind="stable")
+    kept, heavy = y[more & seen][order], w[more & seen][order]
+    rest, light = y[less & seen], w[less & seen]
+    cut = 1 - share_less / share_more if share_more > 0 else 0.0
+    left = [_nearest(v, float(cut)) for v in (heavy, heavy[::-1])]
+    if min(*left, len(rest)) < 2:
         return (float("nan"),) * 4
-    pulled = (1 - share_more) / (share_more * more.sum()) + (1 - share_less) / (share_less * less.sum())
+    n, others = _alike(heavy), _alike(light)
+    pulled = sum((1 - s) / (s * _alike(w[a])) for s, a in ((share_more, more), (share_less, less)))
+    beside = np.average(rest, weights=light)
+    spread = np.average((rest - beside) ** 2, weights=light) / (others - 1)
 
-    def error(part: np.ndarray, edge: float) -> float:
-        about = edge - part.mean()
-        own = part.var() / (n * (1 - cut)) + about**2 * cut / (n * (1 - cut)) + about**2 * pulled
-        return float(inflate * np.sqrt(own + rest.var(ddof=1) / len(rest)))
+    def end(part: np.ndarray, weights: np.ndarray, edge: float) -> tuple[float, float]:
+        mean = np.average(part, weights=weights)
+        own = np.average((part - mean) ** 2, weights=weights) + (edge - mean) ** 2 * cut
+        variance = own / (n * (1 - cut)) + (edge - mean) ** 2 * pulled + spread
+        return float(mean - beside), float(inflate * np.sqrt(variance))
 
-    bottom, top = kept[: n - drop], kept[drop:]
-    low, high = bottom.mean() - rest.mean(), top.mean() - rest.mean()
-    errors = error(bottom, kept[n - drop - 1]), error(top, kept[drop])
+    first, last = left[0], len(kept) - left[1]
+    low, below = end(kept[:first], heavy[:first], kept[first - 1])
+    high, above = end(kept[last:], heavy[last:], kept[last])
     if more is not t:
-        low, high, errors = -high, -low, errors[::-1]
-    if not max(errors) > 0:
+        low, high, below, above = -high, -low, above, below
+    if not max(below, above) > 0:
         return low, high, low, high
-    gap = (high - low) / max(errors)
+    gap = (high - low) / max(below, above)
     reach = optimize.brentq(lambda c: ndtr(c + gap) - ndtr(-c) - level, 0.1, 9.0)
-    return float(low), float(high), float(low - reach * errors[0]), float(high + reach * errors[1])
+    return low, high, float(low - reach * below), float(high + reach * above)
+
+
+def _nearest(weights: np.ndarray, cut: float) -> int:
+    """How many of the first are left where the last that make up a share of the weight are cut."""
+    total = np.r_[0.0, np.cumsum(weights)]
+    return int(np.argmin(np.abs(total - (1 - cut) * total[-1])))
+
+
+def _alike(weights: np.ndarray) -> float:
+    """How many of equal weight know as much (Kish 1965)."""
+    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0

@@ -28,6 +28,9 @@ def by_least_squares(y: np.ndarray, columns: np.ndarray, groups: np.ndarray | No
     """One coefficient of a regression, CR2 by groups (HC2 where None) with Satterthwaite degrees of freedom (Bell and
     McCaffrey 2002; Pustejovsky and Tipton 2018; working model: independent errors). columns: (n, k), rows multiplied by
     the square root of a weight where there are weights, as y is. of: position of the coefficient."""
+    lengths = np.linalg.norm(columns, axis=0)
+    # All as long as that of the coefficient, which stays what it is: beside large numbers small ones pass for nought.
+    columns = columns * np.where(lengths > 0, lengths[of] / np.where(lengths > 0, lengths, 1.0), 1.0)
     bread = np.linalg.pinv(columns.T @ columns)
     residual, pull = y - columns @ (bread @ (columns.T @ y)), columns @ bread[of]
     if groups is None:

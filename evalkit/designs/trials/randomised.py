@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -97,16 +97,23 @@ class RandomisedComparison(Parameters):
 
     def sample(self, study: Study, component: str) -> Sample:
         """Those who were dealt it in a cross-section; no outcome is read."""
-        return gather(study, component, () if self.adjust is None else self.covariates)
+        return self._gathered(study, component, None)
+
+    def _gathered(self, study: Study, component: str, values: np.ndarray | None) -> Sample:
+        """The same; of a rate with those whose value (n,) is missing, who are in no mean and weigh nothing."""
+        names = () if self.adjust is None else self.covariates
+        if values is None or study.outcome(self.outcome).kind != "rate":
+            return gather(study, component, names)
+        return gather(study, component, names, np.isnan(values))
 
     def __call__(self, study: Study, component: str) -> Estimate:
         """The effect of `component` as an Estimate of one row."""
         study = study.weighing(self.outcome)
         if study.paths.n_periods > 1:
             return self._order(study, component)
-        whole = self.sample(study, component)
-        y = study.values(self.outcome)[whole.rows, 0]
-        seen = np.isfinite(y)
+        values = study.values(self.outcome)[:, 0]
+        whole = self._gathered(study, component, values)
+        y, seen = values[whole.rows], np.isfinite(values[whole.rows])
         left = whole.take(seen)
         used, y = left.take(left.comparable()), y[seen][left.comparable()]
         counts = {"units_not_seen": int((~seen).sum()), "units_left_out": int(len(left.t) - len(used.t))}
@@ -115,7 +122,7 @@ class RandomisedComparison(Parameters):
             return self._nothing(study, component, whole, counts, reason)
         fit = used.fit(y)
         error = float(np.sqrt(fit.variance))
-        size = hedges_g((fit.value, error, fit.df), y, used.t, None if used.alone else used.group)
+        size = hedges_g((fit.value, error, fit.df), y, used.t, None if used.alone else used.group, weight=used.weight)
         labels = counts | {
             "dealt_to": f"{used.how}", "adjust": "covariates" if used.adjusts else "none",
             "exact_p": used.exact(y, self.draws, self.seed),
@@ -152,12 +159,14 @@ class RandomisedComparison(Parameters):
         """Who was seen in each arm, and what those who were not could hide; None in a panel, or where all were seen."""
         if study.paths.n_periods > 1:
             return None
-        whole = gather(study, component, ())
-        y = study.values(self.outcome)[whole.rows, 0]
-        seen = np.isfinite(y)
-        shares = float(seen[whole.t].mean()), float(seen[~whole.t].mean())
+        study = study.weighing(self.outcome)
+        values = study.values(self.outcome)[:, 0]
+        whole = replace(self, adjust=None)._gathered(study, component, values)
+        y, seen = values[whole.rows], np.isfinite(values[whole.rows])
         if seen.all():
             return None
+        whole = replace(whole, weight=_of_all(whole.weight))
+        mine, others = (float(np.average(seen[a], weights=whole.weight_of(a))) for a in (whole.t, ~whole.t))
         fit = whole.fit(seen.astype(float))
         test = Spread(np.array([[fit.variance]]), np.array([fit.df]), ("",))
         p = _p(fit.value, test)
@@ -166,7 +175,7 @@ class RandomisedComparison(Parameters):
             groups = whole.group[seen]
             rho, each = intra_cluster(y[seen], whole.t[seen], groups), len(groups) / len(np.unique(groups))
             inflate = float(np.sqrt(1 + (each - 1) * max(np.nan_to_num(rho), 0.0)))
-        return Attrition(*shares, p, *lee_bounds(y, whole.t, inflate))
+        return Attrition(mine, others, p, *lee_bounds(y, whole.t, inflate, whole.weight))
 
     def compliers(self, study: Study, component: str, level: float = 0.95) -> Compliers | None:
         """The effect on those who took it up because they were dealt it; None where take-up is not recorded, or in a
@@ -174,6 +183,7 @@ class RandomisedComparison(Parameters):
         column = study.component(component).compliance
         if column is None or study.paths.n_periods > 1:
             return None
+        study = study.weighing(self.outcome)
         whole = self.sample(study, component)
         y = study.values(self.outcome)[whole.rows, 0]
         taken = study.covariate_values((column,))[whole.rows, 0, 0]
@@ -183,7 +193,7 @@ class RandomisedComparison(Parameters):
         used, y, taken = left.take(both), y[seen][both], taken[seen][both]
         if min(used.t.sum(), (~used.t).sum()) < 2:
             return None
-        return compliers(used.fit, y, taken, used.t, level)
+        return compliers(used.fit, y, taken, used.t, level, used.weight)
 
     def _order(self, study: Study, component: str) -> Estimate:
         """An order of rollout: groups and periods."""
@@ -250,6 +260,11 @@ def _of_sums(spread: Spread, matrix: np.ndarray | None) -> Spread:
         return spread
     moved = matrix @ spread.vcov @ matrix.T
     return Spread(moved, np.repeat(spread.df, len(matrix)), spread.reason * len(matrix))
+
+
+def _of_all(weight: np.ndarray | None) -> np.ndarray | None:
+    """(m,) weights; of those of whom nothing was counted, the mean of the others."""
+    return weight if weight is None or not weight.any() else np.where(weight > 0, weight, weight[weight > 0].mean())
 
 
 def _arms(deal: Dealt, rows: np.ndarray, sides: Sequence[np.ndarray]) -> Arms:

@@ -57,6 +57,10 @@ class Sample:
         }
         return replace(self, **some)
 
+    def weight_of(self, some: np.ndarray) -> np.ndarray | None:
+        """Weights of some of them; None where there are none."""
+        return None if self.weight is None else self.weight[some]
+
     @cached_property
     def paired(self) -> bool:
         """Whether every block is two groups, one with it."""
@@ -130,13 +134,15 @@ class Sample:
         return exact_p(left, t, block, few, np.random.default_rng(seed))
 
 
-def gather(study: Study, component: str, names: tuple[str, ...] | None) -> Sample:
-    """Those of a cross-section who were dealt a component. names: covariates; the study's where None."""
+def gather(study: Study, component: str, names: tuple[str, ...] | None, uncounted: np.ndarray | None = None) -> Sample:
+    """Those of a cross-section who were dealt a component. names: covariates; the study's where None. uncounted: (n,)
+    those who weigh nothing because nothing was counted of them, and were dealt it all the same."""
     study.paths.need_rows("What chance dealt to people")
     deal = deal_of(study.paths, component)
     rows = np.flatnonzero(deal.of >= 0)
     if study.paths.weights is not None:
-        rows = rows[study.paths.weights[rows] > 0]
+        some = study.paths.weights > 0
+        rows = rows[(some if uncounted is None else some | uncounted)[rows]]
     group = deal.of[rows]
     t = deal.start[group] == 0
     if t.all() or not t.any():
