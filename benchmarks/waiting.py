@@ -117,6 +117,31 @@ def missing(draws: int, people: int) -> list[dict[str, object]]:
     return rows
 
 
+def weighed(draws: int, people: int) -> list[dict[str, object]]:
+    """Coverage where the young weigh ten times as much as the old, leave later, and are lost as soon or sooner: the
+    share with it by 20, among the people that the weights stand for. Nothing but the weights tells who is old."""
+    share = {r: np.average([1 - np.exp(-20 * r / t) for t in (10, 40)], weights=[1, 10]) for r in (1.0, 1 / 0.7)}
+    truth, rows = share[1 / 0.7] - share[1.0], []
+    stood = ek.Outcome(kind="time_to_event", time="weeks", event="event", by=20.0, effect="share")
+    for world, lost in enumerate(("at random, weights", "by age, weights")):
+        held = []
+        for i in range(draws):
+            rng = np.random.default_rng([8, world, i])
+            old, had = rng.random(people) < 0.5, rng.random(people) < 0.5
+            life = rng.exponential(np.where(old, 10.0, 40.0) * np.where(had, 0.7, 1.0))
+            leaves = rng.uniform(1.0, np.where(old, 60.0, 25.0) if world else 40.0, people)
+            frame = pd.DataFrame({"person": np.arange(people), "had": had.astype(int), "x": rng.normal(size=people)})
+            frame["weeks"], frame["event"] = np.minimum(life, leaves), (life <= leaves).astype(int)
+            found = answer(frame.assign(w=np.where(old, 1.0, 10.0)), stood, covariates=("x",), weights="w")
+            held.append(
+                (found["conf_low"] <= truth <= found["conf_high"], found["estimate"] - truth, found["std_error"])
+            )
+        covered, off, error = np.array(held, dtype=float).mean(axis=0)
+        rows.append({"lost": lost, "compared": "share", "those lost are": "stood for", "people": people, "draws": draws,
+                     "covered": covered, "off": off, "mean_error": error})  # fmt: skip
+    return rows
+
+
 def table() -> None:
     """The stored rows as a table in README.md."""
     stored = pd.read_csv(RESULTS)
@@ -180,7 +205,7 @@ def main(
         print(pd.DataFrame(waits(draws, people, first)).to_string(index=False))
         return
     if not stored_only:
-        rows = [*waits(draws, people), *missing(draws // 2, people)]
+        rows = [*waits(draws, people), *missing(draws // 2, people), *weighed(draws // 2, people)]
         pd.DataFrame(rows).to_csv(RESULTS, index=False, float_format="%.6g")
     table()
 
