@@ -120,11 +120,10 @@ def correlation(vcov: np.ndarray) -> np.ndarray:
     return np.asarray(vcov / np.outer(se, se))
 
 
-def root_of_correlation(vcov: np.ndarray) -> np.ndarray:
-    """(k, k) symmetric root of the correlation of rows with a variance, by which seeded normals are joined. It is
-    the one root that does not hang on which vectors span directions that are alike, which differ from machine to
-    machine."""
-    values, vectors = np.linalg.eigh(correlation(vcov))
+def symmetric_root(matrix: np.ndarray) -> np.ndarray:
+    """(k, k) symmetric root of a covariance or correlation, by which seeded normals are joined. It is the one root that
+    does not hang on which vectors span directions that are alike, which differ from machine to machine."""
+    values, vectors = np.linalg.eigh(matrix)
     values = np.where(values > NO_DIRECTION * values[-1], values, 0.0)  # the root of rounding is no rounding any more
     return np.asarray((vectors * np.sqrt(values)) @ vectors.T)
 
@@ -132,7 +131,7 @@ def root_of_correlation(vcov: np.ndarray) -> np.ndarray:
 def _largest_t(vcov: np.ndarray, df: float, draws: int, seed: int) -> np.ndarray:
     """(draws,) max |t| over jointly estimated rows, by seeded draws, with a chi-square divisor for few clusters."""
     rng = np.random.default_rng(seed)
-    z = np.abs(rng.standard_normal((draws, len(vcov))) @ root_of_correlation(vcov)).max(axis=1)
+    z = np.abs(rng.standard_normal((draws, len(vcov))) @ symmetric_root(correlation(vcov))).max(axis=1)
     if np.isfinite(df):
         z = z / np.sqrt(rng.chisquare(df, draws) / df)
     return np.asarray(z)

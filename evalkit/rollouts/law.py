@@ -26,7 +26,7 @@ from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
 from evalkit.designs.rollout.triple import PairReader, TripleDifference
 from evalkit.designs.span import less
-from evalkit.inference.intervals import PRIOR_DF
+from evalkit.inference.intervals import PRIOR_DF, symmetric_root
 from evalkit.inference.replicates import satterthwaite
 from evalkit.rollouts.brief import BASE_WINDOW, Brief
 from evalkit.rollouts.kernel import Cells, Screen, spread_of
@@ -135,9 +135,8 @@ class Forms:
 
     def draw(self, n: int = DRAWS, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
         """(n,) errors of the estimate and half-widths of its moderated intervals (`inference/estimate.py`)."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        z = np.random.default_rng(seed).standard_normal((n // 2, len(root))) @ root.T
+        root = symmetric_root(self.covariance)
+        z = np.random.default_rng(seed).standard_normal((n // 2, len(root))) @ root
         z = np.concatenate([z, -z])
         G, used = len(self.exposed), self.exposed | self.only
         clusters = used.sum()

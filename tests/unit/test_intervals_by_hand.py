@@ -14,9 +14,9 @@ from evalkit.inference.intervals import (
     critical,
     joint_test,
     p_values,
-    root_of_correlation,
     std_errors,
     sup_t,
+    symmetric_root,
 )
 from evalkit.inference.replicates import Arms, Averaging, Replicates
 
@@ -161,6 +161,6 @@ def test_bands_do_not_hang_on_which_vectors_span_equal_directions() -> None:
     rng = np.random.default_rng(3)
     alike = np.kron(np.eye(3) + 0.4, np.ones((2, 2))) + np.diag([0.5, 0.5, 0.5, 0.5, 0, 0])
     other = alike * (1 + 1e-14 * (noise := rng.normal(size=alike.shape)) + 1e-14 * noise.T)
-    one, two = (root_of_correlation(v) for v in (alike, other))
+    one, two = (symmetric_root(correlation(v)) for v in (alike, other))
     assert np.allclose(one, two, atol=1e-6) and np.allclose(one @ one.T, correlation(alike), atol=1e-12)
     assert sup_t(alike, 2.0, 0.95) == pytest.approx(sup_t(other, 2.0, 0.95), rel=1e-6)

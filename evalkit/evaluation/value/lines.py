@@ -18,7 +18,7 @@ from evalkit.evaluation.decomposition.pieces import Decomposition, decompose
 from evalkit.evaluation.evidence import Evaluated
 from evalkit.evaluation.value.costs import Amount, Costs
 from evalkit.inference import Estimate, stack
-from evalkit.inference.intervals import root_of_correlation, std_errors
+from evalkit.inference.intervals import correlation, std_errors, symmetric_root
 from evalkit.study import Outcome
 from evalkit.study.money import PROGRAMME
 from evalkit.verdicts.rules import holding_back, may_move
@@ -294,7 +294,8 @@ def draw(joint: Estimate, size: int, level: float, seed: int) -> np.ndarray:
     out, good = np.full((size, len(joint)), np.nan), np.flatnonzero(np.isfinite(se))
     if not len(good):
         return out
-    z = np.random.default_rng(seed).standard_normal((size, len(good))) @ root_of_correlation(vcov[np.ix_(good, good)])
+    root = symmetric_root(correlation(vcov[np.ix_(good, good)]))
+    z = np.random.default_rng(seed).standard_normal((size, len(good))) @ root
     even = (np.argsort(np.argsort(z, axis=0), axis=0) + 0.5) / size
     out[:, good] = joint.value[good] + se[good] * stdtrit(np.where(np.isnan(df[good]), np.inf, df[good]), even)
     return out
