@@ -9,7 +9,9 @@ import pandas as pd
 
 from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.law import laws
-from evalkit.rollouts.search import LOST, SMOOTH, Search, mean_power
+from evalkit.rollouts.search import SMOOTH, Search
+from evalkit.rollouts.walk import mean_power
+from evalkit.rollouts.worth import LOST
 from evalkit.show.words import count_words
 
 FIRST, SECOND = 8, 80
@@ -44,7 +46,7 @@ def _promised(search: Search, row: dict[str, object]) -> float:
     """What the laws of a row promise, counted as a search counts it: less is better."""
     found = [float(row[f"detectable_{name}"]) for name in search.brief.names]  # type: ignore[arg-type]
     counts = [LOST if np.isnan(d) else min(d / s, LOST) for d, s in zip(found, search.scale, strict=True)]
-    return mean_power([c for c, asked in zip(counts, search.brief.asked, strict=True) if asked], SMOOTH)
+    return float(mean_power(np.array(counts)[search.brief.asked], SMOOTH))
 
 
 def _moved(search: Search, draft: np.ndarray, starts: np.ndarray) -> int:

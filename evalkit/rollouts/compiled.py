@@ -13,12 +13,12 @@ COMPILED = find_spec("numba") is not None
 
 
 def quick(function: _F) -> _F:
-    """Compiled where numba is installed, and kept beside the module for the next run."""
+    """Compiled where numba is installed, and kept beside the module for the next run; others may run beside it."""
     if not COMPILED:
         return function
     from numba import njit
 
-    return cast(_F, njit(cache=True)(function))
+    return cast(_F, njit(cache=True, nogil=True)(function))
 
 
 def wait_for(function: Any) -> str:

@@ -30,6 +30,15 @@ class Cells(NamedTuple):
     heads: np.ndarray
 
 
+class People(NamedTuple):
+    """Who is in which cell, as of `Cells`, and T, the number of periods."""
+
+    reach: np.ndarray
+    place: np.ndarray
+    heads: np.ndarray
+    T: int
+
+
 class Spreads(NamedTuple):
     """shocks: (T, T) covariance of a place; person: that of one person, `more` (C,) times as large in a cell's mean."""
 
@@ -75,9 +84,11 @@ class Screen:
 
     def cells(self, starts: np.ndarray) -> Cells:
         """Cells as they start when places do at (P, K) starts."""
-        start = np.where(self.reach, starts[self.place], self.brief.T)
-        code = np.concatenate([start, self.reach], axis=1) @ _MARKS[: 2 * start.shape[1]]
-        return Cells(start, (code[:, None] == code) @ self.heads, self.reach, self.place, self.heads)
+        return cells_of(starts, self.people)
+
+    @cached_property
+    def people(self) -> People:
+        return People(self.reach, self.place, self.heads, self.brief.T)
 
     def weights(self, cells: Cells, k: int, skip: int = -1) -> tuple[np.ndarray, np.ndarray]:
         """(C, T) weights of component k, averaged over its window, and (E, 2, P) places on either side at each event
@@ -98,6 +109,25 @@ def spread_of(brief: Brief) -> np.ndarray:
 
 _MARKS = np.random.default_rng(2027).integers(1, 2**40, 64)
 """Random numbers by which rows are told apart."""
+
+
+@quick
+def cells_of(starts: np.ndarray, people: People) -> Cells:
+    """Cells as they start when places do at (P, K) starts."""
+    C, K = people.reach.shape
+    start, code, own = np.empty((C, K), np.int64), np.zeros(C, np.int64), np.zeros(C)
+    for c in range(C):
+        for k in range(K):
+            start[c, k] = starts[people.place[c], k] if people.reach[c, k] else people.T
+            code[c] += start[c, k] * _MARKS[2 * k] + people.reach[c, k] * _MARKS[2 * k + 1]
+    order, first, heads = np.argsort(code), 0, 0.0
+    for n in range(C):
+        heads += people.heads[order[n]]
+        if n + 1 == C or code[order[n + 1]] != code[order[n]]:
+            for m in range(first, n + 1):
+                own[order[m]] = heads
+            first, heads = n + 1, 0.0
+    return Cells(start, own, people.reach, people.place, people.heads)
 
 
 @quick

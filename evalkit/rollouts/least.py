@@ -13,6 +13,7 @@ import numpy as np
 
 from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.compiled import quick
+from evalkit.rollouts.solving import factor, inverse, solve
 
 MOST = 20_000_000
 """Numbers in a table."""
@@ -20,10 +21,11 @@ MOST = 20_000_000
 
 class Tables(NamedTuple):
     """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information
-    of a place on its steps before a start. asks: (H, T, E, T) what a cell-period of the window asks of steps. own: (H,
-    T, E, E) its own part of the variance."""
+    of a place on its steps before a start, and noise: (H, T, T) its inverse, the covariance of their noise. asks: (H,
+    T, E, T) what a cell-period of the window asks of steps. own: (H, T, E, E) its own part of the variance."""
 
     size: np.ndarray
+    noise: np.ndarray
     steps: np.ndarray
     asks: np.ndarray
     own: np.ndarray
@@ -33,9 +35,10 @@ class Tables(NamedTuple):
         sizes, size = _sizes(brief)
         T, E = brief.T, brief.window
         steps, own = np.zeros((len(sizes), T + 1, T, T)), np.zeros((len(sizes), T, E, E))
-        asks = np.zeros((len(sizes), T, E, T))
+        asks, noise = np.zeros((len(sizes), T, E, T)), np.zeros((len(sizes), T, T))
         for h, people in enumerate(sizes):
             V = shocks + person / people
+            noise[h, 1:, 1:] = np.diff(np.diff(V, axis=0), axis=1)
             for u in range(1, T + 1):
                 P = np.linalg.inv(V[:u, :u])
                 level = P.sum(axis=0)
@@ -52,10 +55,10 @@ class Tables(NamedTuple):
                 A[t, np.arange(len(t))] = 1.0
                 own[h, u, : len(t), : len(t)] = A.T @ V @ A
                 asks[h, u, : len(t)] = np.cumsum(A[::-1], axis=0)[::-1].T
-        return cls(size, steps, asks, own)
+        return cls(size, noise, steps, asks, own)
 
 
-NO_TABLES = Tables(np.zeros(0, np.int64), *(np.zeros((0, 0, 0, 0)) for _ in range(3)))
+NO_TABLES = Tables(np.zeros(0, np.int64), np.zeros((0, 0, 0)), *(np.zeros((0, 0, 0, 0)) for _ in range(3)))
 
 
 def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
@@ -73,16 +76,25 @@ def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
 
 class System(NamedTuple):
     """What a component asks of the steps that places share, `n_steps` of them. Of each place, `many` (P,) of them
-    before its start: taken (P, M) which, and inform (P, M, M) its information on them; asked (P, n_steps) what it asks;
-    own, mass: (P,) own part of the variance, and people and periods that are averaged over."""
+    before its start: taken (P, M) which, when (P, M) in which period, and inform (P, M, M) its information on them;
+    asked (P, n_steps) what it asks; own, mass: (P,) own part of the variance, and people and periods that are averaged
+    over."""
 
     taken: np.ndarray
+    when: np.ndarray
     many: np.ndarray
     inform: np.ndarray
     n_steps: int
     asked: np.ndarray
     own: np.ndarray
     mass: np.ndarray
+
+
+@quick
+def no_system() -> System:
+    """Of nobody."""
+    two, one = np.zeros((0, 0), np.int64), np.zeros(0)
+    return System(two, two, np.zeros(0, np.int64), np.zeros((0, 0, 0)), 0, np.zeros((0, 0)), one, one)
 
 
 @quick
@@ -117,18 +129,19 @@ def system_of(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tabl
     u, asks, own, mass = np.zeros(P, np.int64), np.zeros((P, count + 1)), np.zeros(P), np.zeros(P)
     for i in range(P):
         h, u[i] = tables.size[i], min(start[i, k], T)
-        all_of = np.zeros(T)
+        all_of, mine = np.zeros(T), at[i]
         for e in range(E):
             if not ok[e, i]:
                 continue
             mass[i] += heads[i]
+            each = tables.asks[h, u[i], e]
             for t in range(T):
-                all_of[t] += tables.asks[h, u[i], e, t]
+                all_of[t] += each[t]
             for f in range(E):
                 if ok[f, i]:
                     own[i] += heads[i] ** 2 * tables.own[h, u[i], e, f]
-        for t in range(1, T):
-            asks[i, at[i, t]] += heads[i] * all_of[t]
+        for t in range(1, T if mass[i] > 0.0 else 0):
+            asks[i, mine[t]] += heads[i] * all_of[t]
     return shared(at, u, asks, own, mass, tables)
 
 
@@ -140,28 +153,25 @@ def shared(
     for in that place. at: (P, T) steps as taken; asks (P, n + 1), own: as if all were shared; both are overwritten."""
     P, most = len(at), max(u)
     number, n = common(at, u, asks)
-    taken, count, inform = np.zeros((P, most), np.int64), np.zeros(P, np.int64), np.zeros((P, most, most))
+    taken, count, inform = np.zeros((P, most), np.int64), np.zeros(P, np.int64), np.empty((P, most, most))
+    when, asked = np.zeros((P, most), np.int64), np.zeros((P, n))
     for i in range(P):
-        alone, M = np.zeros(0, np.int64), tables.steps[tables.size[i], u[i], : u[i], : u[i]]
+        M, copied = tables.steps[tables.size[i], u[i]], False
         for t in range(1, u[i]):
             if number[at[i, t]] < 0:
-                alone, M = np.append(alone, t), M if len(alone) else M.copy()
-        for t in alone:
-            own[i] += solved(M, asks[i], at[i], int(t))
-        for t in range(1, u[i]):
-            if number[at[i, t]] >= 0:
-                taken[i, count[i]] = t
+                M, copied = M if copied else M[: u[i], : u[i]].copy(), True
+                own[i] += solved(M, asks[i], at[i], t)
+            else:
+                when[i, count[i]], taken[i, count[i]] = t, number[at[i, t]]
                 count[i] += 1
         for r in range(count[i]):
+            row, mine, day = inform[i, r], M[when[i, r]], when[i]
             for s in range(count[i]):
-                inform[i, r, s] = M[taken[i, r], taken[i, s]]
-        for r in range(count[i]):
-            taken[i, r] = number[at[i, taken[i, r]]]
-    asked = np.zeros((P, n))
-    for c in range(len(number)):
-        for i in range(P if number[c] >= 0 else 0):
-            asked[i, number[c]] = asks[i, c]
-    return System(taken, count, inform, n, asked, own, mass)
+                row[s] = mine[day[s]]
+        for c in range(len(number) if mass[i] > 0.0 else 0):
+            if number[c] >= 0:
+                asked[i, number[c]] = asks[i, c]
+    return System(taken, when, count, inform, n, asked, own, mass)
 
 
 @quick
@@ -170,12 +180,13 @@ def common(at: np.ndarray, u: np.ndarray, asks: np.ndarray) -> tuple[np.ndarray,
     P, n = len(at), asks.shape[1] - 1
     number, takers, last, found = np.full(n, -1), np.zeros(n, np.int64), np.zeros(n, np.int64), 0
     for i in range(P):
+        mine = at[i]
         for t in range(1, u[i]):
-            takers[at[i, t]] += 1
-            last[at[i, t]] = i
+            takers[mine[t]] += 1
+            last[mine[t]] = i
     for c in range(n):
         others = takers[c] - 1
-        for i in range(P):
+        for i in range(P if others == 0 else 0):
             others += i != last[c] and asks[i, c] != 0.0
         if others > 0:
             number[c], found = found, found + 1
@@ -185,44 +196,36 @@ def common(at: np.ndarray, u: np.ndarray, asks: np.ndarray) -> tuple[np.ndarray,
 @quick
 def solved(M: np.ndarray, asks: np.ndarray, at: np.ndarray, t: int) -> float:
     """Solves a place's information M, and what it asks of steps, for the step to period t; returns its own part."""
-    asked = asks[at[t]]
+    asked, gone = asks[at[t]], M[t]
     for r in range(1, len(M)):
         if r != t and M[r, t] != 0.0:
-            factor = M[r, t] / M[t, t]
-            asks[at[r]] -= factor * asked
-            for s in range(1, len(M)):
-                M[r, s] -= factor * M[t, s]
-    return asked**2 / M[t, t]
+            by, row = M[r, t] / gone[t], M[r]
+            asks[at[r]] -= by * asked
+            for s in range(len(row)):
+                row[s] -= by * gone[s]
+    return asked**2 / gone[t]
 
 
 @quick
 def gathered(system: System) -> np.ndarray:
-    """(n_steps, n_steps) information of all places on steps."""
+    """(n_steps, n_steps) information of all places on steps, from its diagonal upwards."""
     N = np.zeros((system.n_steps, system.n_steps))
     for i in range(len(system.own)):
-        M, at = system.inform[i], system.taken[i]
-        for r in range(system.many[i]):
-            for s in range(system.many[i]):
-                N[at[r], at[s]] += M[r, s]
+        at, n = system.taken[i], system.many[i]
+        for r in range(n):
+            row, mine = N[at[r]], system.inform[i, r]
+            for s in range(r, n):
+                row[at[s]] += mine[s]
     return N
 
 
 @quick
-def spread(system: System) -> np.ndarray:
-    """(P,) what each place adds to the variance."""
-    P, n, m, x = len(system.own), system.n_steps, total(system.mass), np.zeros(system.n_steps)
-    L, out = np.linalg.cholesky(gathered(system)), np.zeros(P)
-    for c in range(n):
-        for i in range(P):
-            x[c] += system.asked[i, c]
-    for c in range(n):
-        x[c] = (x[c] - np.dot(L[c, :c], x[:c])) / L[c, c]
-    for c in range(n - 1, -1, -1):
-        x[c] /= L[c, c]
-        for d in range(c):
-            x[d] -= x[c] * L[c, d]
+def spread(system: System, U: np.ndarray) -> np.ndarray:
+    """(P,) what each place adds to the variance. U: factor of the information that is `gathered`."""
+    P, m = len(system.own), total(system.mass)
+    x, out = solve(U, over_places(system.asked)), np.zeros(P)
     for i in range(P):
-        out[i] = (system.own[i] + within(system, i, x, x)) / m**2
+        out[i] = (system.own[i] + along(system, i, x, informed(system, i, x))) / m**2
     return out
 
 
@@ -236,99 +239,140 @@ def total(values: np.ndarray) -> float:
 
 
 @quick
-def within(system: System, i: int, x: np.ndarray, y: np.ndarray) -> float:
-    """x' M y of place i, M its information and x and y of all steps."""
-    M, at, out = system.inform[i], system.taken[i], 0.0
-    for r in range(system.many[i]):
-        part = 0.0
-        for s in range(system.many[i]):
-            part += M[r, s] * y[at[s]]
-        out += x[at[r]] * part
+def over_places(asked: np.ndarray) -> np.ndarray:
+    """(n,) sum over places of (P, n)."""
+    out = np.zeros(asked.shape[1])
+    for i in range(len(asked)):
+        for c in range(len(out)):
+            out[c] += asked[i, c]
     return out
 
 
 @quick
-def moments(system: System) -> np.ndarray:
+def informed(system: System, i: int, x: np.ndarray) -> np.ndarray:
+    """(many,) M x of place i, M its information and x of all steps."""
+    M, at, n = system.inform[i], system.taken[i], system.many[i]
+    out = np.zeros(n)
+    for r in range(n):
+        for s in range(n):
+            out[r] += M[r, s] * x[at[s]]
+    return out
+
+
+@quick
+def along(system: System, i: int, x: np.ndarray, passed: np.ndarray) -> float:
+    """Inner product of x of all steps with what place i passes on to those that it takes."""
+    out = 0.0
+    for r in range(system.many[i]):
+        out += x[system.taken[i, r]] * passed[r]
+    return out
+
+
+@quick
+def moments(system: System, U: np.ndarray, tables: Tables) -> np.ndarray:
     """(3, P) of each place: what it adds to the variance, and the expected squares of the shift of the estimate
-    without it and of its influence; NaN where some place cannot be left out."""
-    own, mass, at, asked = system.own, system.mass, system.taken, system.asked
-    P, m, n, out = len(own), total(mass), system.n_steps, np.zeros((3, len(own)))
-    N, x, takers = gathered(system), np.zeros(n), np.zeros(n)
-    for i in range(P):
-        for r in range(system.many[i]):
-            takers[at[i, r]] += 1.0
-    inverse = np.linalg.inv(N)
-    each = np.dot(asked, inverse)
-    for i in range(P):
-        for c in range(n):
-            x[c] += each[i, c] / m
-    moved, pulled = np.zeros((P, n)), np.zeros((P, n))
+    without it and of its influence; NaN where some place cannot be left out. U: as of `spread`."""
+    own, mass, asked = system.own, system.mass, system.asked
+    P, n, m, out = len(own), system.n_steps, total(mass), np.zeros((3, len(own)))
+    known = inverse(U)
+    each, takers, all_own = np.dot(asked, known), takers_of(system), total(own)
+    every, x = over_places(asked), over_places(each)
     for s in range(P):
-        for c in range(n):
-            pulled[s, c] = asked[s, c] / m  # first what a place passes on to steps
-        told, left = without(system, s, inverse, each, takers, moved[s])
+        told = told_without(system, s, takers)
+        left, share = inner(told, mass), mass[s] / m
         if left <= 0.0:
             return np.full((3, P), np.nan)
-        M = system.inform[s]
-        for t in range(system.many[s]):
-            for r in range(system.many[s]):
-                pulled[s, at[s, t]] -= M[t, r] * x[at[s, r]]
+        passed = informed(system, s, x)
+        steps, now = without(system, s, known, each, x, told, takers, tables), less_untold(asked, every, told)
+        pull, add = pulled(system, s, known, each, passed), along(system, s, x, passed)
+        for c in range(n):
+            pull[c] -= share * x[c]
+            out[1, s] += (now[c] / left - every[c] / m) * (steps[c] / left - x[c] / m)
+            out[2, s] += pull[c] * (asked[s, c] - share * every[c]) / m**2
+        out[0, s] = (own[s] + add) / m**2
+        out[1, s] += own[s] / m**2 + along(system, s, steps, passed) / (left * m)
         for i in range(P):
             out[1, s] += own[i] * (told[i] / left - 1.0 / m) ** 2 if i != s else 0.0
-        for c in range(n):
-            moved[s, c] -= x[c]
-    pulled = np.dot(pulled, inverse)
-    for s in range(P):
-        for c in range(n):
-            pulled[s, c] -= mass[s] / m * x[c]
-    by_shift, by_pull = np.dot(moved, N), np.dot(pulled, N)
-    for s in range(P):
-        share = mass[s] / m
-        out[0, s] = own[s] / m**2 + within(system, s, x, x)
-        out[1, s] += np.dot(by_shift[s], moved[s]) - within(system, s, moved[s], moved[s]) + out[0, s]
-        out[2, s] = (total(own) - own[s]) * (share / m) ** 2 + own[s] * ((1.0 - share) / m) ** 2
-        out[2, s] += np.dot(by_pull[s], pulled[s]) - within(system, s, pulled[s], pulled[s])
-        for c in range(n):
-            pulled[s, c] += x[c]
-        out[2, s] += within(system, s, pulled[s], pulled[s])
+        out[2, s] += (along(system, s, pull, passed) + add) / m**2
+        out[2, s] += (all_own - own[s]) * (share / m) ** 2 + own[s] * ((1.0 - share) / m) ** 2
+    return out
+
+
+@quick
+def inner(a: np.ndarray, b: np.ndarray) -> float:
+    """Their inner product."""
+    out = 0.0
+    for i in range(len(a)):
+        out += a[i] * b[i]
+    return out
+
+
+@quick
+def takers_of(system: System) -> np.ndarray:
+    """(n_steps,) places that take each step."""
+    out = np.zeros(system.n_steps, np.int64)
+    for i in range(len(system.own)):
+        for r in range(system.many[i]):
+            out[system.taken[i, r]] += 1
+    return out
+
+
+@quick
+def told_without(system: System, s: int, takers: np.ndarray) -> np.ndarray:
+    """(P,) one for places that can be told without place s: none that asks for a step that nobody else takes."""
+    told = np.ones(len(system.own))
+    told[s] = 0.0
+    for r in range(system.many[s]):
+        at = system.taken[s, r]
+        for i in range(len(told) if takers[at] == 1 else 0):
+            if system.asked[i, at] != 0.0:
+                told[i] = 0.0
+    return told
+
+
+@quick
+def less_untold(each: np.ndarray, every: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """(n,) sum over the places that are told of (P, n), from that over all."""
+    out = every.copy()
+    for i in range(len(told)):
+        if told[i] == 0.0:
+            for c in range(len(out)):
+                out[c] -= each[i, c]
     return out
 
 
 @quick
 def without(
-    system: System, s: int, inverse: np.ndarray, each: np.ndarray, takers: np.ndarray, steps: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """(P,) one for places that can be told without place s, and their mass; the `steps` (count,) then, by the formula
-    of Woodbury."""
-    P, n, u, M, at = len(system.own), system.n_steps, system.many[s], system.inform[s], system.taken[s]
-    told, left, right, rest = np.ones(P), 0.0, np.zeros(n), np.zeros((u, u))
-    told[s] = 0.0
-    for t in range(u):
-        for r in range(u):
-            rest[t, r] = M[t, r]
-        if takers[at[t]] == 1.0:  # nobody else takes this step: who asks for it cannot be told without this place
-            rest[t, t] = 0.0  # any number will do, as nobody asks
-            for i in range(P):
-                if system.asked[i, at[t]] != 0.0:
-                    told[i] = 0.0
-    for i in range(P):
-        left += told[i] * system.mass[i]
+    system: System, s: int, known: np.ndarray, each: np.ndarray, x: np.ndarray, told: np.ndarray, takers: np.ndarray,
+    tables: Tables,
+) -> np.ndarray:  # fmt: skip
+    """(n_steps,) steps by what is asked by those who can be `told` without place s, times their mass: by the formula of
+    Woodbury, over the steps that others take too. What stands for the rest is asked by nobody."""
+    n, many, noise = system.n_steps, system.many[s], tables.noise[tables.size[s]]
+    out, at, when, u = less_untold(each, x, told), np.zeros(many, np.int64), np.zeros(many, np.int64), 0
+    for r in range(many):
+        if takers[system.taken[s, r]] > 1:
+            at[u], when[u], u = system.taken[s, r], system.when[s, r], u + 1
+    K, right = np.zeros((u, u)), np.zeros(u)
+    for r in range(u):
+        row, mine, theirs = K[r], noise[when[r]], known[at[r]]
+        right[r] = out[at[r]]
+        for t in range(r, u):  # above its diagonal is all that is read
+            row[t] = mine[when[t]] - theirs[at[t]]
+    right = solve(factor(K), right)
+    for r in range(u):
+        row, by = known[at[r]], right[r]
         for c in range(n):
-            right[c] += told[i] * each[i, c]
-    if left <= 0.0:
-        return told, left
-    rows, inner, known = np.zeros((u, n)), np.zeros((u, u)), np.zeros(u)
-    for t in range(u):
-        known[t] = right[at[t]]
-        for c in range(n):
-            rows[t, c] = inverse[at[t], c]
-        for r in range(u):
-            inner[t, r] = inverse[at[t], at[r]]
-    inner = np.dot(rest, inner)
-    for t in range(u):
-        for r in range(u):
-            inner[t, r] = (1.0 if t == r else 0.0) - inner[t, r]
-    back = np.dot(np.linalg.solve(inner, np.dot(rest, known)), rows)
-    for c in range(n):
-        steps[c] = (right[c] + back[c]) / left
-    return told, left
+            out[c] += by * row[c]
+    return out
+
+
+@quick
+def pulled(system: System, s: int, known: np.ndarray, each: np.ndarray, passed: np.ndarray) -> np.ndarray:
+    """(n_steps,) by how much steps follow the residuals of place s, weighed as they are."""
+    out = each[s].copy()
+    for r in range(system.many[s]):
+        row, by = known[system.taken[s, r]], passed[r]
+        for c in range(len(out)):
+            out[c] -= by * row[c]
+    return out

@@ -27,6 +27,8 @@ from evalkit.show.words import full_stop, join_words
 WEIGHTS = ("least_noise", "equal")
 RANDOM = 60
 """Random rollouts beside a plan."""
+WEIGHED = 3
+"""Rollouts found, the best by the screen, of which the plan is the best by the law."""
 TRIED = 5
 """Of those, the best by the screen that are held against each other by the law."""
 POWER = (
@@ -201,14 +203,16 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
     step("Looking for an order of starts")
     if why := wait_for(search.kernel):
         step(why)
-    starts = search.best(effort)
-    if starts is None:
+    found = search.candidates(effort)
+    if not found:
         words = (
             "No order of starts was found that keeps to all dates and capacities; 200 were tried at random, 3 times."
         )
         return RolloutPlan(brief, nothing, seed, weights, (words,))
     step("What it would let us tell")
-    plan = RolloutPlan(brief, starts, seed, weights)
+    plan = min(
+        (RolloutPlan(brief, starts, seed, weights) for starts in found[:WEIGHED]), key=lambda p: _most(search, p)
+    )
     told = zip(plan.laws, brief.asked, strict=True)
     lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
     if lost:
@@ -218,6 +222,12 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
         )
         return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),))
     return plan
+
+
+def _most(search: Search, plan: RolloutPlan) -> float:
+    """The largest detectable effect by the law, in those wanted; infinite where something cannot be told."""
+    found = np.array([law.detectable for law in plan.laws]) / search.scale
+    return float(np.where(np.isnan(found), np.inf, found)[plan.brief.asked].max())
 
 
 def _lost(law: Law) -> str:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cached_property
-from typing import NamedTuple
+from operator import itemgetter
+from threading import Event
 
 import numpy as np
 
 from evalkit.rollouts.brief import Brief
-from evalkit.rollouts.compiled import quick
-from evalkit.rollouts.kernel import Cells, Screen
+from evalkit.rollouts.coarser import coarser, finer
+from evalkit.rollouts.compiled import COMPILED
+from evalkit.rollouts.kernel import Screen, Spreads
 from evalkit.rollouts.least import NO_TABLES, Tables
-from evalkit.rollouts.worth import Ground, tell, tell_least, tell_published
+from evalkit.rollouts.walk import Choice, Standing, Way, allowed, mean_power, walk
+from evalkit.rollouts.worth import Ground, counted, prepared, worth
 
-LOST = 30.0
-"""What a component counts, in effects wanted, that nothing can tell."""
 SMOOTH, WORST = 4, 16
 """Powers by which components are averaged: smooth while an order is looked for, and in the end little but the worst."""
-SAME = 1 - 1e-9
-"""Orders of which one is worth no less than this share of the other are worth the same."""
-NEAR = 0.99
-"""Of the bar: how good an order must be by the quick reckoning to be worked out in full."""
-HEAT, LEAST_HEAT = (0.02, 0.001), (0.01, 0.001)
+HEAT, LEAST_HEAT, COARSE_HEAT = (0.02, 0.001), (0.005, 0.0005), (0.01, 0.001)
 """First and last in full, of equal weights and of least noise: by what share of the loss worse orders are taken, on
 average."""
+WALKS, KEPT = 2, 4
+"""Walks that go side by side, and the best that each of them keeps."""
+RESTARTS, DRAWN = 3, 20
+"""Starts at random of which the best is taken, and starts drawn from one in longer periods."""
+STRETCH = 2000
+"""Steps of a walk after which it can be stopped by whoever waits for it."""
 STEPS_OF_ONE = 0.75
 """Share of the ways to move that leave out stretches, by which orders of equal weights get no better."""
 
@@ -33,8 +37,9 @@ STEPS_OF_ONE = 0.75
 class Search:
     """Starts that a brief allows, what they are worth, and the way to better ones. weights: of `StaggeredRollout`."""
 
-    def __init__(self, brief: Brief, seed: int, weights: str = "least_noise") -> None:
-        self.brief, self.screen, self.rng = brief, Screen.of(brief), np.random.default_rng(seed)
+    def __init__(self, brief: Brief, seed: int, weights: str = "least_noise", screen: Screen | None = None) -> None:
+        self.brief, self.screen, self.rng = brief, screen or Screen.of(brief), np.random.default_rng(seed)
+        self.weights, self.given_up = weights, Event()
         self.groups = [np.flatnonzero(brief.groups == g) for g in np.unique(brief.groups)]
         self.told = [g for g in self.groups if brief.asked[g].any()]
         self.most = [int(brief.most[g].min()) for g in self.groups]
@@ -77,7 +82,8 @@ class Search:
         most = np.append(self.most, b.most_in_all)
         free = np.array(self.free, dtype=np.int64).reshape(-1, 2)
         ways = 1.0 if self.least else STEPS_OF_ONE
-        return Choice(may, free, np.array([g[0] for g in self.groups]), self.of, most, b.past, ways)
+        first, told = (np.array([g[0] for g in groups]) for groups in (self.groups, self.told))
+        return Choice(may, free, first, self.of, told, most, b.past, ways)
 
     def allowed(self, starts: np.ndarray) -> bool:
         """Whether every start is one of those allowed, and no period from now on has too many."""
@@ -115,8 +121,22 @@ class Search:
 
     @property
     def kernel(self) -> Callable:
-        """What takes longest to compile of all that a search of this kind needs."""
-        return tell_least if self.least else tell_published
+        """What takes longest to compile of all that a search needs."""
+        return walk
+
+    @cached_property
+    def ground(self) -> Ground:
+        made, b, screen = {}, self.brief, self.screen
+        for lag in {*self.lags}:
+            made[lag] = Tables.of(b, screen.shocks, screen.person, lag) if self.least else NO_TABLES
+        lags, scale, people = np.array(self.lags), np.array(self.scale), np.array(b.people, dtype=float)
+        tables = tuple(made[lag] for lag in self.lags)
+        return Ground(people, b.T, lags, scale, int(b.window), self.moderated, tables)
+
+    @property
+    def spreads(self) -> Spreads | None:
+        """For published weights."""
+        return None if self.least else self.screen.spreads
 
     def detectable(self, starts: np.ndarray, full: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """(K,) detectable effects by the screen, and places lacking on either side, over event times. full: with the
@@ -125,41 +145,22 @@ class Search:
         cells = self.screen.cells(starts)
         for g in self.told:
             k = int(g[0])
-            found[g], lacking[g], _ = tell(cells, k, self.lags[k], self.brief.window, self.grounds[k], full)
+            part = prepared(cells, k, self.ground, self.spreads)
+            found[g], lacking[g] = worth(part, cells, k, self.ground, self.spreads, full), part.lacking
         return found, lacking
-
-    @cached_property
-    def grounds(self) -> list[Ground]:
-        """Of every component: tables of least noise hang on its lag."""
-        made: dict[int, Tables] = {0: NO_TABLES}
-        if self.least:
-            made = {lag: Tables.of(self.brief, self.screen.shocks, self.screen.person, lag) for lag in {*self.lags}}
-        people, spreads = np.array(self.brief.people, dtype=float), self.screen.spreads
-        found = [made[lag if self.least else 0] for lag in self.lags]
-        return [Ground(spreads, people, tables, self.least, self.moderated) for tables in found]
 
     def loss(self, starts: np.ndarray, full: bool = False, power: int = SMOOTH) -> float:
         """(mean over components of (detectable / wanted)^power)^(1/power): near the worst, yet smooth. An effect
         counts in units of the smallest that is wanted."""
-        return mean_power(self._counts(starts, full), power)
+        return float(mean_power(self._counts(starts, full), power))
 
-    def _counts(self, starts: np.ndarray, full: bool = False) -> list[float]:
+    def _counts(self, starts: np.ndarray, full: bool = False) -> np.ndarray:
         """What each group that is to be told counts in the loss."""
-        cells = self.screen.cells(starts)
-        return [self._count(cells, int(g[0]), full) for g in self.told]
-
-    def _count(self, cells: Cells, k: int, full: bool) -> float:
-        found, lacking, short = tell(cells, k, self.lags[k], self.brief.window, self.grounds[k], full)
-        return min(found / self.scale[k], LOST) * (1 + 0.25 * (lacking + short))
-
-    def _reckon(self, cells: Cells, counts: list[float], full: bool, order: list[int], power: int, bar: float) -> float:
-        """The loss, as groups are counted in `order`, each instead of what stands for it in `counts`; or more than
-        `bar`, as soon as those that are counted leave no doubt."""
-        for n in order:
-            counts[n] = self._count(cells, int(self.told[n][0]), full)
-            if mean_power(counts, power) > bar:
-                break
-        return mean_power(counts, power)
+        cells, out = self.screen.cells(starts), np.zeros(len(self.told))
+        for v, k in enumerate(self.choice.told):
+            part = prepared(cells, k, self.ground, self.spreads)
+            out[v] = counted(worth(part, cells, k, self.ground, self.spreads, full), part, self.ground.scale[k])
+        return out
 
     # ------------------------------------------------------------ the way to better ones
 
@@ -167,136 +168,85 @@ class Search:
         self, starts: np.ndarray, steps: int, heat: tuple[float, float] = (0.15, 0.003), full: bool = False,
         power: int = SMOOTH,
     ) -> tuple[np.ndarray, float]:  # fmt: skip
-        """The best rollout met on the way from `starts`, and its loss. heat: first and last, as shares of the loss.
+        """The best rollout met on the way from `starts`, and what counts most of it. heat: first and last, as shares of
+        the loss."""
+        at = self._walk(starts, steps, heat, full, power)
+        return at.best[at.marks.argmin()], float(at.marks.min())
 
-        In full, an order that is too bad by the quick reckoning, at the ratio that both had last, is not worked out."""
-        last, none = self._counts(starts), [0.0] * len(self.told)
-        now, quick = self.loss(starts, full, power), mean_power(last, power)
-        best, least = starts, now
-        for step, draws in enumerate(self.rng.random((steps if self.free else 0, 6))):
-            trial = moved(starts, draws[:5], self.choice)
-            if (trial == starts).all() or not allowed(trial, self.choice):
-                continue
-            warm = heat[0] * (heat[1] / heat[0]) ** (step / steps)
-            bar = now * (1 - warm * math.log(1 - draws[5]))
-            roughly, counts, cells = bar * quick / now / NEAR if full else bar, none.copy(), self.screen.cells(trial)
-            value = rough = self._reckon(cells, counts, False, _falling(last), power, roughly)
-            if rough >= roughly:
-                continue
-            if full:
-                guess = [c * now / quick for c in counts]
-                value = self._reckon(cells, guess, True, _falling(guess), power, bar / NEAR)
-            if value < bar:
-                starts, now, quick, last = trial, value, rough, counts
-                if value < least * SAME:
-                    best, least = trial, value
-        return best, least
+    def _walk(
+        self, starts: np.ndarray, steps: int, heat: tuple[float, float], full: bool, power: int, kept: int = 1
+    ) -> Standing:
+        """Where a walk ends, with the best that it met, `kept` of them."""
+        counts, now = self._counts(starts), self._counts(starts, full)
+        best, marks = np.repeat(starts[None], kept, axis=0), np.full(kept, np.inf)
+        marks[0] = now.max()
+        at = Standing(starts, mean_power(now, power), mean_power(counts, power), counts, best, marks)
+        for first in range(0, steps if self.free else 0, STRETCH):
+            n = np.arange(first, min(first + STRETCH, steps))
+            if self.given_up.is_set():
+                break
+            way = Way(self.rng.random((len(n), 6)), heat[0] * (heat[1] / heat[0]) ** (n / steps), full, power)
+            at = Standing(*walk(at, way, self.choice, self.screen.people, self.ground, self.spreads))
+        return at
 
-    def best(self, effort: float = 1.0, restarts: int = 3) -> np.ndarray | None:
-        """The best rollout found; None where no rollout was found that keeps to what is allowed. effort: multiple of
-        the steps. In full, orders are held against each other by little but the worst component."""
-        (fast, slow), best, least = self._steps(), None, math.inf
-        for _ in range(restarts):
-            start = self.random()
-            if start is None:
-                return None
-            made, _ = self.anneal(start, int(fast * effort))
-            if best is None or self.loss(made, full=True) < least * SAME:
-                best, least = made, self.loss(made, full=True)
-        assert best is not None
+    def best(self, effort: float = 1.0) -> np.ndarray | None:
+        """The best rollout found; None where no rollout was found that keeps to what is allowed."""
+        found = self.candidates(effort)
+        return found[0] if found else None
+
+    def candidates(self, effort: float = 1.0) -> list[np.ndarray]:
+        """The best rollouts found, by what counts most of each; none where none was found that is allowed.
+        effort: multiple of the steps. Walks go side by side; in full, orders are held against each other by little but
+        the worst component."""
+        walkers = [self._walker(rng) for rng in self.rng.spawn(WALKS if COMPILED else 1)]
+        with ThreadPoolExecutor(len(walkers)) as pool:
+            try:
+                ends = list(pool.map(lambda walker: walker._way_down(effort), walkers))
+            except BaseException:
+                self.given_up.set()
+                raise
+        kept = [(mark, starts) for end in ends if end for mark, starts in zip(end.marks, end.best, strict=True)]
+        return [starts for mark, starts in sorted(kept, key=itemgetter(0)) if np.isfinite(mark)]
+
+    def _walker(self, rng: np.random.Generator) -> Search:
+        """The same search with other random numbers; what is worked out once is shared."""
+        _ = self.choice, self.ground, self.coarse
+        other = copy(self)
+        other.rng = rng
+        return other
+
+    def _way_down(self, effort: float) -> Standing | None:
+        """From a start at random to the best that is met."""
+        start, steps = self._begin(effort), int(self._steps()[1] * effort)
         heat = LEAST_HEAT if self.least else HEAT
-        return self.anneal(best, int(slow * effort), heat, full=True, power=WORST)[0]
+        return None if start is None else self._walk(start, steps, heat, True, WORST, KEPT)
+
+    def _begin(self, effort: float) -> np.ndarray | None:
+        """Where a walk in full begins: where one in longer periods has ended, or at the best of some on the screen."""
+        fast, slow = self._steps()
+        if self.coarse is not None:
+            coarse = self.coarse._walker(self.rng)
+            coarse.given_up, long = self.given_up, coarse._begin(effort)
+            if long is not None:
+                long, _ = coarse.anneal(long, int(slow * effort / 5), COARSE_HEAT, full=True, power=WORST)
+                drawn = (finer(self.brief, self.groups, long, self.rng) for _ in range(DRAWN))
+                made = [starts for starts in drawn if self.allowed(starts)]
+                if made:
+                    return min(made, key=self.loss)
+        drawn = [start for _ in range(RESTARTS) if (start := self.random()) is not None]
+        made = [self.anneal(start, int(fast * effort))[0] for start in drawn]
+        return min(made, key=lambda starts: self.loss(starts, full=True), default=None)
+
+    @cached_property
+    def coarse(self) -> Search | None:
+        """The same search in longer periods, where there can be one."""
+        screen = coarser(self.screen) if self.least else None
+        return None if screen is None else Search(screen.brief, 0, self.weights, screen)
 
     def _steps(self) -> tuple[float, float]:
         """Steps on the screen and in full: fewer where each takes longer."""
         size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
         if self.least:
-            return 300 * size**2, 10000 / size**2
+            return 300 * size**2, (30000 if COMPILED else 8000) / size**2
         work = len(self.groups) * len(self.screen.place) ** 2 * len(self.brief.places) / 3000
         return 300 * size**2, max(18000 / work**0.6, 300)
-
-
-class Choice(NamedTuple):
-    """What may start when: may (P, V, T + 1) for V groups, T for never; free (n, 2) places and groups that have a
-    choice; first (V,) component of each group, of (K,) the group that each component is in; most (V + 1,) starts a
-    period, of groups and of all; past: periods in which they are not counted; ways: share of
-    the ways to move that are tried, the first of them."""
-
-    may: np.ndarray
-    free: np.ndarray
-    first: np.ndarray
-    of: np.ndarray
-    most: np.ndarray
-    past: int
-    ways: float
-
-
-@quick
-def allowed(starts: np.ndarray, choice: Choice) -> bool:
-    """Whether every start is one of those allowed, and no period from now on has too many."""
-    P, V, T = choice.may.shape[0], choice.may.shape[1], choice.may.shape[2] - 1
-    count = np.zeros((V + 1, T + 1), np.int64)
-    for i in range(P):
-        for v in range(V):
-            t = starts[i, choice.first[v]]
-            if not choice.may[i, v, t]:
-                return False
-            count[v, t] += 1
-            count[V, t] += 1
-    for v in range(V + 1):
-        for t in range(choice.past, T):
-            if count[v, t] > choice.most[v]:
-                return False
-    return True
-
-
-@quick
-def moved(starts: np.ndarray, draws: np.ndarray, choice: Choice) -> np.ndarray:
-    """Other starts nearby. draws: five numbers from 0 to 1, of which the third tells what is done: one start elsewhere,
-    a little earlier or later, or as in another place; two places or two components of a place exchanged; a place's
-    other starts as in another place; all starts of a place a little earlier or later; one beside another place's; or
-    all starts of a component in a stretch of up to 8 periods, or all that never come, one earlier or later, where that
-    is allowed."""
-    n = int(draws[0] * len(choice.free))
-    i, v, j, kind = choice.free[n, 0], choice.free[n, 1], int(draws[1] * len(starts)), draws[2] * choice.ways
-    w, by = int(draws[1] * len(choice.first)), (1 + int(draws[3] * 3)) * (1 if draws[4] < 0.5 else -1)
-    out, T, to = starts.copy(), choice.may.shape[2] - 1, int(draws[3] * choice.may[i, v].sum())
-    day, begun, sign = np.flatnonzero(choice.may[i, v])[to], starts[i, choice.first[v]], 1 if by > 0 else -1
-    for o in range(len(choice.of)):
-        own, mine, theirs = choice.of[o] == v, starts[i, o], starts[j, o]
-        if kind < 0.15 and own:
-            out[i, o] = day
-        elif (0.15 <= kind < 0.3 and own) or 0.6 <= kind < 0.6375:
-            out[i, o] = mine + by
-        elif 0.3 <= kind < 0.525 and own:
-            out[i, o], out[j, o] = theirs, mine if kind >= 0.4125 else theirs
-        elif 0.525 <= kind < 0.5625 and not own:
-            out[i, o] = theirs
-        elif 0.5625 <= kind < 0.6 and (own or choice.of[o] == w):
-            out[i, o] = starts[i, choice.first[w if own else v]]
-        elif 0.6375 <= kind < 0.75 and own:
-            out[i, o] = theirs + sign
-        elif kind >= 0.75 and own:
-            shift(out[:, o], begun, begun + 1 + int(draws[1] * 8), sign, choice.may[:, v])
-        out[i, o] = min(max(out[i, o], 0), T)
-    return out
-
-
-@quick
-def shift(start: np.ndarray, low: int, high: int, by: int, may: np.ndarray) -> None:
-    """Moves starts (P,) from `low` up to `high`, `high` not included, where that is allowed."""
-    for i in range(len(start)):
-        to = start[i] + by
-        if low <= start[i] < high and 0 <= to < may.shape[1] - 1 and may[i, to]:
-            start[i] = to
-
-
-def _falling(counts: list[float]) -> list[int]:
-    """Where they stand, the largest first."""
-    return sorted(range(len(counts)), key=counts.__getitem__, reverse=True)
-
-
-def mean_power(counts: list[float], power: int) -> float:
-    """The mean of a power, without overflow for any power."""
-    most = max(counts)
-    return most * (sum((c / most) ** power for c in counts) / len(counts)) ** (1 / power)

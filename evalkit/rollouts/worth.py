@@ -13,8 +13,11 @@ from evalkit.inference.intervals import PRIOR_DF
 from evalkit.rollouts.brief import BASE_WINDOW
 from evalkit.rollouts.compiled import quick
 from evalkit.rollouts.kernel import NOTHING, Cells, Spreads, shifts, squares, weigh
-from evalkit.rollouts.least import Tables, moments, spread, system_of, total
+from evalkit.rollouts.least import System, Tables, gathered, moments, no_system, spread, system_of, total
+from evalkit.rollouts.solving import factor
 
+LOST = 30.0
+"""What a component counts, in effects wanted, that nothing can tell."""
 Z80 = 0.8416212335729143
 _FINE = 4000
 _QUANTILES = np.append(1.959963984540054, stdtrit(_FINE / np.arange(1.0, _FINE + 1), 0.975))
@@ -22,58 +25,71 @@ _QUANTILES = np.append(1.959963984540054, stdtrit(_FINE / np.arange(1.0, _FINE +
 
 
 class Ground(NamedTuple):
-    """All of a brief that does not hang on starts: covariances, people of places (P,), tables where weights are of
-    least noise (`least`), whether intervals are moderated."""
+    """All of a brief that does not hang on starts: people of places (P,), T periods, lag and scale of each component
+    (K,), window, whether intervals are moderated, tables of least noise for every component. scale: effect wanted, in
+    those of the smallest."""
 
-    spreads: Spreads
     heads: np.ndarray
-    tables: Tables
-    least: bool
+    T: int
+    lags: np.ndarray
+    scale: np.ndarray
+    window: int
     moderated: bool
+    tables: tuple[Tables, ...]
 
 
-def tell(cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool) -> tuple[float, float, float]:
-    """Detectable effect of component k, infinite where nothing tells it; places that it lacks on either side, over
-    event times; and those that it lacks for a claim over all of its window. full: with the expected squares of refits
-    and influence; else as if each were the variance. Only the weights that are asked for are ever compiled."""
-    told = tell_least if ground.least else tell_published
-    return told(cells, k, lag, window, ground, full)
+class Part(NamedTuple):
+    """What tells a component: places that are exposed, lacking on either side over event times, and lacking for a claim
+    over all of the window; unnormalised published weights W (C, T) with their mass and sides (E, 2, P); and the system
+    that those of least noise solve, with the factor of its information."""
+
+    exposed: np.ndarray
+    lacking: float
+    short: float
+    mass: float
+    W: np.ndarray
+    seen: np.ndarray
+    system: System
+    factor: np.ndarray
 
 
 @quick
-def tell_least(cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool) -> tuple[float, float, float]:
-    """The same by weights of least noise."""
-    _, seen, mass = compared(cells, k, lag, window, ground)
+def prepared(cells: Cells, k: int, ground: Ground, spreads: Spreads | None) -> Part:
+    """What tells component k. spreads: for published weights; without them, of least noise, and only these are ever
+    compiled."""
+    W = np.zeros((len(cells.start), ground.T))
+    seen = np.zeros((ground.window, 2, len(ground.heads)), np.bool_)
+    mass = weigh(cells, k, -1, ground.lags[k], BASE_WINDOW, W, seen)
     ok, exposed, lacking, short = sides(seen)
-    if mass <= 0.0:
-        return np.inf, lacking, short
-    system = system_of(cells.start, k, ok, ground.heads, ground.tables)
-    found = moments(system) if full else alike(spread(system))
-    return worth(found, exposed, ground.moderated), lacking, short
+    if spreads is None:
+        system = system_of(cells.start, k, ok, ground.heads, ground.tables[k])
+    else:
+        system = no_system()
+    return Part(exposed, lacking, short, mass, W, seen, system, factor(gathered(system)))
 
 
 @quick
-def tell_published(
-    cells: Cells, k: int, lag: int, window: int, ground: Ground, full: bool
-) -> tuple[float, float, float]:
-    """The same by the published, equal weights."""
-    W, seen, mass = compared(cells, k, lag, window, ground)
-    _, exposed, lacking, short = sides(seen)
-    if mass <= 0.0:
-        return np.inf, lacking, short
-    found = alike(squares(over(W, mass), cells.place, ground.spreads))
-    if full:
-        found[1] = shifts(cells, k, lag, BASE_WINDOW, W, mass, seen, ground.spreads)
-    return worth(found, exposed, ground.moderated), lacking, short
+def worth(part: Part, cells: Cells, k: int, ground: Ground, spreads: Spreads | None, full: bool) -> float:
+    """Detectable effect of component k, infinite where nothing tells it or some place cannot be left out. full: with
+    the expected squares of refits and influence; else as if each were the variance."""
+    if part.mass <= 0.0:
+        return np.inf
+    if spreads is None:
+        found = moments(part.system, part.factor, ground.tables[k]) if full else alike(spread(part.system, part.factor))
+    else:
+        found = alike(squares(over(part.W, part.mass), cells.place, spreads))
+        if full:
+            found[1] = shifts(cells, k, ground.lags[k], BASE_WINDOW, part.W, part.mass, part.seen.copy(), spreads)
+    for i in range(len(part.exposed)):
+        if math.isnan(found[1, i]):
+            return np.inf
+    return expected(found, part.exposed, ground.moderated)
 
 
 @quick
-def compared(cells: Cells, k: int, lag: int, window: int, ground: Ground) -> tuple[np.ndarray, np.ndarray, float]:
-    """(C, T) unnormalised weights of component k, (E, 2, P) places on either side, and the mass."""
-    W = np.zeros((len(cells.start), len(ground.spreads.shocks)))
-    seen = np.zeros((window, 2, len(ground.heads)), np.bool_)
-    mass = weigh(cells, k, -1, lag, BASE_WINDOW, W, seen)
-    return W, seen, mass
+def counted(found: float, part: Part, scale: float) -> float:
+    """What a detectable effect counts in the loss: in units of the smallest wanted, and more for places that lack."""
+    return min(found / scale, LOST) * (1.0 + 0.25 * (part.lacking + part.short))
 
 
 @quick
@@ -103,15 +119,6 @@ def sides(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
         lacking += max(ENOUGH - begun, 0) + max(ENOUGH - waiting, 0)
         short += max(math.ceil(first / REMAIN) - begun, 0)
     return ok, exposed, lacking, short
-
-
-@quick
-def worth(found: np.ndarray, exposed: np.ndarray, moderated: bool) -> float:
-    """Detectable effect; infinite where some place cannot be left out."""
-    for i in range(len(exposed)):
-        if math.isnan(found[1, i]):
-            return np.inf
-    return expected(found, exposed, moderated)
 
 
 @quick

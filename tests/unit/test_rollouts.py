@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +25,11 @@ from evalkit.rollouts.brief import Brief, make_brief
 from evalkit.rollouts.following import _places
 from evalkit.rollouts.kernel import Screen
 from evalkit.rollouts.law import laws, make_forms, paths_of
-from evalkit.rollouts.least import Tables, moments, spread, system_of
+from evalkit.rollouts.least import Tables, gathered, moments, spread, system_of
 from evalkit.rollouts.planning import RolloutPlan, search_plan
 from evalkit.rollouts.planning import rivals as beside
-from evalkit.rollouts.search import Search, moved
+from evalkit.rollouts.search import Search
+from evalkit.rollouts.solving import factor
 from evalkit.vocabulary import SAME
 
 T, WINDOW = 24, 4
@@ -37,6 +39,11 @@ STARTS = np.array([[6, 12], [9, 12], [6, 18], [12, 8], [24, 8], [15, 18], [18, 6
 def a_brief(people: list[int] | None = None, reach: float | None = None, **noise: float) -> Brief:
     places = pd.DataFrame({"place": [f"p{i}" for i in range(7)], "people": people or [4] * 7})
     return make_brief(places, [ek.Planned("a"), ek.Planned("b", reach=reach)], (0, T - 1), ek.Noise(**noise), WINDOW)
+
+
+def plain_of(function: Callable) -> Callable:
+    """What is compiled where numba is installed, as it is written."""
+    return getattr(function, "py_func", function)
 
 
 def a_study(b: Brief, starts: np.ndarray, y: np.ndarray | None = None) -> ek.Study:
@@ -106,11 +113,12 @@ def test_the_screen_of_least_noise_is_the_law_of_the_designs(people: list[int] |
         assert forms is not None
         square, G = np.diag(forms.covariance), len(b.places)
         system = system_of(STARTS, k, ok, b.people, tables)
-        own, shift, influence = moments(system)
+        known = factor(gathered(system))
+        own, shift, influence = moments(system, known, tables)
         assert own.sum() == pytest.approx(square[0], rel=1e-9)
         assert shift == pytest.approx(square[1 : 1 + G], rel=1e-7)
         assert influence == pytest.approx(square[1 + G :], rel=1e-7)
-        assert spread(system) == pytest.approx(own, rel=1e-9)
+        assert spread(system, known) == pytest.approx(own, rel=1e-9)
         assert square[0] == pytest.approx(forms.working, rel=1e-9)  # the planning covariance is the working one
 
 
@@ -123,7 +131,8 @@ def test_without_numba_the_search_reckons_the_same(
     quick = [Search(b, 0, weights).loss(STARTS, full) for full in (False, True)]
     monkeypatch.setattr("evalkit.rollouts.worth.weigh", kernel.arrays)
     monkeypatch.setattr("evalkit.rollouts.worth.shifts", kernel.one_by_one)
-    monkeypatch.setattr("evalkit.rollouts.search.tell", getattr(worth.tell, "py_func", worth.tell))
+    for name in ("prepared", "worth"):
+        monkeypatch.setattr(f"evalkit.rollouts.search.{name}", plain_of(getattr(worth, name)))
     plain = [Search(b, 0, weights).loss(STARTS, full) for full in (False, True)]
     assert plain == pytest.approx(quick, rel=1e-9) and quick[1] > quick[0]
 
@@ -151,28 +160,9 @@ def test_a_window_that_cannot_be_claimed_to_its_end_counts_against_an_order() ->
     b = make_brief(places, planned, (0, T - 1), ek.Noise(), WINDOW)
     starts = np.array([[8, T]] * 2 + [[8, 10]] * 4 + [[18, T]] * 4 + [[18, 10]] * 2)
     law, search = laws(b, starts)[0], Search(b, 0)
-    found, lacking, short = worth.tell(search.screen.cells(starts), 0, 0, WINDOW, search.grounds[0], True)
-    assert lacking == 0 and np.isfinite(found)
-    assert (short > 0) == (law.until < WINDOW)
-
-
-def test_steps_of_a_search_keep_to_what_is_allowed() -> None:
-    planned = [ek.Planned("a", fixed={"p0": 8}), ek.Planned("b", per_month=2, everywhere=False), ek.Planned("c")]
-    b = make_brief([f"p{i}" for i in range(7)], planned, (0, T - 1), ek.Noise(), WINDOW, [("a", "c")], 3)
-    search = Search(b, 0)
-    starts, seen = search.random(), set()
-    assert starts is not None and search.allowed(starts)
-    for draws in np.random.default_rng(1).random((2000, 5)):
-        trial = moved(starts, draws, search.choice)
-        fits = ((trial >= b.low) & (trial <= b.high)) | ((trial == T) & b.never)
-        count = np.array([np.bincount(trial[:, k], minlength=T + 1)[:T] for k in range(len(b.names))])
-        heads = [g[0] for g in search.groups]
-        within = (count[:, b.past :] <= b.most[:, None]).all() and (count[heads].sum(axis=0)[b.past :] <= 3).all()
-        assert search.allowed(trial) == (bool(fits.all()) and bool(within))
-        if search.allowed(trial):
-            starts = trial
-            seen.add(tuple(trial.ravel()))
-    assert len(seen) > 100 and (starts[0] == search.domain[0][0][0]).any()
+    part = worth.prepared(search.screen.cells(starts), 0, search.ground, None)
+    assert part.lacking == 0 and np.isfinite(search.detectable(starts, full=True)[0][0])
+    assert (part.short > 0) == (law.until < WINDOW)
 
 
 def test_many_sizes_and_periods_share_tables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +170,7 @@ def test_many_sizes_and_periods_share_tables(monkeypatch: pytest.MonkeyPatch) ->
     own = Search(b, 0).loss(STARTS, full=True)
     monkeypatch.setattr("evalkit.rollouts.least.MOST", 2 * T**3)
     shared = Search(b, 0)
-    assert len(shared.grounds[0].tables.steps) == 2 and shared.loss(STARTS, full=True) == pytest.approx(own, rel=0.5)
+    assert len(shared.ground.tables[0].steps) == 2 and shared.loss(STARTS, full=True) == pytest.approx(own, rel=0.5)
 
 
 def test_effects_that_differ_between_places_widen_what_is_promised() -> None:
@@ -403,10 +393,10 @@ def test_shocks_leave_those_alone_who_have_moved(effects: tuple[float, float]) -
 
 
 def test_a_first_search_says_why_it_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loops = SimpleNamespace(__name__="tell_least", signatures=[], stats=SimpleNamespace(cache_path=str(tmp_path)))
+    loops = SimpleNamespace(__name__="walk", signatures=[], stats=SimpleNamespace(cache_path=str(tmp_path)))
     monkeypatch.setattr(compiled, "COMPILED", True)
     assert "compiled first" in compiled.wait_for(loops)
-    (tmp_path / "worth.tell_least-43.py311.nbi").touch()
+    (tmp_path / "walk.walk-43.py311.nbi").touch()
     assert compiled.wait_for(loops) == ""
     monkeypatch.setattr(compiled, "COMPILED", False)
     assert "install evalkit with its extra [plan]" in compiled.wait_for(loops)
