@@ -33,9 +33,10 @@ from evalkit.monitor import bounds as lines
 from evalkit.monitor import events
 from evalkit.monitor.alarms import alarms_of
 from evalkit.monitor.charts import Series, autoregressive, beside_not_yet, charts_of
-from evalkit.monitor.feed import STORE, Columns, open_store, take_in
+from evalkit.monitor.feed import Columns, take_in
 from evalkit.monitor.looks import Seen
 from evalkit.monitor.sources import FromFeed, arguments_of
+from evalkit.monitor.store import STORE, open_store
 from evalkit.synthetic.feed import FAULTS, EventFeed, event_feed, write_deliveries
 from evalkit.synthetic.write import study_file
 
@@ -150,10 +151,12 @@ def many_events(folder: Path, wanted: int) -> Path:
         for i in range(3 * times)
     ]
     people = pd.concat([feed.people.assign(person_id=feed.people["person_id"] + 10_000_000 * i) for i in range(3)])
-    whole = EventFeed(pd.concat(copies, ignore_index=True).head(wanted), people, people, feed.when)
+    whole = EventFeed(pd.concat(copies, ignore_index=True).head(wanted), people, people, feed.when, feed.seen)
     # A delivery a quarter: files are read one by one, and nobody starts with 120 of them.
     quarter = whole.events["delivered"] + pd.offsets.QuarterEnd(0)
-    write_deliveries(EventFeed(whole.events.assign(delivered=quarter), people, people, feed.when), folder / "feed")
+    write_deliveries(
+        EventFeed(whole.events.assign(delivered=quarter), people, people, feed.when, feed.seen), folder / "feed"
+    )
     people.to_csv(folder / "people.csv", index=False)
     made.tables["adoption"].to_csv(folder / "adoption.csv", index=False)
     text = study_file(made.study, {"panel": "feed", "people": "people.csv"}).replace('panel = "feed"\n', "")

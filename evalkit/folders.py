@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -102,12 +102,17 @@ def replaced(place: Path, made_before: Collection[str] = ()) -> Iterator[Path]:
             raise EvalkitError(f"{str(place)!r} could not be written: {os_words(error)}.{kept}") from None
 
 
-def put(file: Path, content: bytes) -> Path:
-    """Write a file in one step: whatever stops the work, it is as before or whole. Raises `EvalkitError` in words."""
+def put(file: Path, content: bytes, first: Callable[[], object] | None = None) -> Path:
+    """Write a file in one step: whatever stops the work, it is as before or whole. Raises `EvalkitError` in words.
+
+    first: asked once nobody else can put anything there, and what it raises leaves the file as it is."""
     with aside(file.parent) as folder:
         try:
             (folder / file.name).write_bytes(content)
-            os.replace(folder / file.name, file)
+            with _locked(file.parent):
+                if first is not None:
+                    first()
+                os.replace(folder / file.name, file)
         except OSError as error:
             raise EvalkitError(f"{str(file)!r} could not be written: {os_words(error)}.") from None
     return file

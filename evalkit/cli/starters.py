@@ -214,8 +214,12 @@ def synth(
     made = partnership(name, setting, seed, **said)
     with replaced(out) as draft:
         file = out / made.write(draft).relative_to(draft)
+        watched = []
         if feed or fault is not None:
-            write_feed(event_feed(made, fault=fault), made, draft)
+            events = event_feed(made, fault=fault)
+            write_feed(events, made, draft)
+            day = f"--as-of {events.seen:%Y-%m-%d}"
+            watched = [f"  evalkit watch {out / WATCHED} {day} --out reports/{out.resolve().name}-watch"]
     if name == PORTFOLIO:
         count = len(list(file.iterdir()))
         say(f"Wrote {count} studies into {file}. The truth lies sealed in {out / 'truth'}.", "Next:",
@@ -227,7 +231,7 @@ def synth(
         "Next:",
         f"  evalkit audit {file}",
         f"  evalkit run {file} --out reports/{out.resolve().name}",
-        *([f"  evalkit watch {out / WATCHED} --out reports/{out.resolve().name}-watch"] if feed or fault else []),
+        *watched,
     )
 
 

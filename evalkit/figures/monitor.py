@@ -71,16 +71,21 @@ def _one_chart(ax: Axes, table: pd.DataFrame, left: float, middle: float, scale:
 
 def _say_charts(panels: Panels, unit: str) -> style.Told:
     out = [p for p, t in panels if t["alarm"].any()]
+    begun = [(p, t[t["smoothed"].notna()]) for p, t in panels if t["smoothed"].notna().any()]
     places = count_words(len(panels), "place")
-    if out:
+    if not begun:
+        title = words = "No period after a baseline yet"
+        words += ": limits are drawn, and nothing is held against them."
+    elif out:
         title = f"{count_words(len(out), 'place')} of {len(panels)} moved beyond the limits"
         words = f"Beyond the limits at some time: {join_words(out)}."
     else:
-        title, words = f"All {places} stayed within their limits", "No place was beyond its limits at any time."
+        whole = f"All {places}" if len(begun) == len(panels) else f"{count_words(len(begun), 'place')} of {len(panels)}"
+        title, words = f"{whole} stayed within their limits", "No place was beyond its limits at any time."
     alt = f"{places}, a panel each: the difference to places where nothing is on yet, smoothed, between limits. {words}"
     lines = [words]
-    for place, table in panels:
-        last = table[table["smoothed"].notna()].iloc[-1]
+    for place, table in begun:
+        last = table.iloc[-1]
         limits = f"limits {last['low']:.3g} and {last['high']:.3g}"
         lines.append(f"{place}: {last['smoothed']:.3g} in {last['period']}, {limits}.")
     data = pd.concat([t for _, t in panels], ignore_index=True)[list(_CHART)]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.monitor.events import SUMMED, Reading
+from evalkit.show.words import of_people
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,6 +72,11 @@ def alarms_of(feed: Feed) -> pd.DataFrame:
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
+def _tied(count: float, word: str) -> str:
+    """A number of people or events within words, tied to what follows so that it can be withheld."""
+    return of_people(f"{count:,.0f}", word)
+
+
 def _sum_up(feed: Feed) -> None:
     """What several alarms ask, out of millions of events once: `counted`, events by what they are and when they came,
     and `there`, who was seen where by whom, on the roster (`listed` is when that came last) or not."""
@@ -104,7 +110,8 @@ def _duplicate_file(feed: Feed) -> Rows:
         "AND again >= rows / 2",
         feed.since, feed.as_of,
     )  # fmt: skip
-    return [(r.file, f"{r.again:,} of its {r.rows:,} rows came before", int(r.again)) for r in rows.itertuples()]
+    return [(r.file, f"{_tied(r.again, 'of its')} {_tied(r.rows, 'rows')} came before", int(r.again))
+            for r in rows.itertuples()]  # fmt: skip
 
 
 def _by_place(feed: Feed) -> pd.DataFrame:
@@ -123,7 +130,7 @@ def _missing_place(feed: Feed) -> Rows:
     gone = (table[feed.last] <= usual / 5) & (usual >= 10)
     if gone.mean() > 0.5:
         return [("every place", f"{feed.last} is missing", -1)]
-    return [(str(p), f"{int(table.at[p, feed.last]):,} events in {feed.last}; usual is {usual[p]:,.0f}", -1)
+    return [(str(p), f"{_tied(table.at[p, feed.last], 'events')} in {feed.last}; {_tied(usual[p], 'are')} usual", -1)
             for p in table.index[gone]]  # fmt: skip
 
 
@@ -172,19 +179,20 @@ def _units_changed(feed: Feed) -> Rows:
 
 
 def _exposure_before_start(feed: Feed) -> Rows:
-    """Events of a component, newly delivered, in a place before its registered start there."""
+    """Events of a component, newly delivered, in a place before its registered start there, or where none is."""
     feed.store.register("starts", feed.starts)
     rows = feed.ask(
         "SELECT k.code, k.place, min(k.occurred) AS first, count(*) AS n, any_value(s.start) AS start FROM known k "
         "JOIN (SELECT component, place, min(start) AS start FROM starts GROUP BY ALL) s "
         "ON s.component = k.code AND s.place = k.place "
-        "WHERE k.delivered > ? AND k.occurred < s.start GROUP BY ALL ORDER BY k.code, k.place",
+        "WHERE k.delivered > ? AND (k.occurred < s.start OR s.start IS NULL) GROUP BY ALL ORDER BY k.code, k.place",
         feed.since,
     )  # fmt: skip
     feed.store.unregister("starts")
+    since = [("and not registered there" if pd.isna(s) else f"registered from {s:%Y-%m-%d}") for s in rows["start"]]
     return [
-        (f"{r.place}, {r.code}", f"given from {r.first:%Y-%m-%d} on, registered from {r.start:%Y-%m-%d}", int(r.n))
-        for r in rows.itertuples()
+        (f"{r.place}, {r.code}", f"given from {r.first:%Y-%m-%d} on, {words}", int(r.n))
+        for r, words in zip(rows.itertuples(), since, strict=True)
     ]
 
 
@@ -203,10 +211,8 @@ def _denominator_jump(feed: Feed) -> Rows:
     now, before = step[feed.last], step.drop(columns=feed.last)
     spread = np.sqrt((before**2).mean(axis=1) + 1 / (4 * previous[feed.last]))  # counts move by chance too
     jumped = (now.abs() > np.maximum(_QUIET * spread, 0.25)) & (before.notna().sum(axis=1) >= _FEWEST)
-    return [
-        (str(p), f"people went from {table.loc[p].iloc[-2]:,.0f} to {table.at[p, feed.last]:,.0f} in {feed.last}", -1)
-        for p in table.index[jumped]
-    ]
+    went = [(p, _tied(table.loc[p].iloc[-2], "to"), _tied(table.at[p, feed.last], "in")) for p in table.index[jumped]]
+    return [(str(p), f"people went from {before} {after} {feed.last}", -1) for p, before, after in went]
 
 
 def _recorded_only_after_start(feed: Feed) -> Rows:
@@ -239,8 +245,9 @@ def _dates_in_future(feed: Feed) -> Rows:
     rows = feed.ask(
         "SELECT coalesce(e.provider, d.file) AS who, count(*) AS n, max(greatest(e.occurred, e.recorded)) AS last "
         "FROM events e JOIN deliveries d USING (delivery) WHERE e.delivered > ? AND e.delivered <= ? "
-        "AND (e.occurred > e.recorded OR e.recorded > e.delivered) GROUP BY ALL ORDER BY who",
-        feed.since, feed.as_of,
+        "AND (e.gone IS NULL OR e.gone > ?) AND (e.occurred > e.recorded OR e.recorded > e.delivered) GROUP BY ALL "
+        "ORDER BY who",
+        feed.since, feed.as_of, feed.as_of,
     )  # fmt: skip
     return [(str(r.who), f"days after they were recorded or delivered, up to {r.last:%Y-%m-%d}", int(r.n))
             for r in rows.itertuples()]  # fmt: skip
@@ -278,15 +285,20 @@ def _backdated_edits(feed: Feed) -> Rows:
         for r in late.itertuples()
     ]
     mended = feed.ask(
-        "SELECT coalesce(e.provider, '') AS provider, count(*) AS n FROM events e JOIN corrected c USING (event_id) "
-        f"WHERE e.delivery = c.last AND e.delivered > ? AND {feed.reading.name_of('e.occurred')} < ? GROUP BY ALL "
-        "ORDER BY ALL",
+        "SELECT coalesce(e.provider, '') AS provider, count(*) AS n FROM events e JOIN versions v USING (number) JOIN "
+        "(SELECT event_id, min(delivered) AS first FROM versions GROUP BY event_id) o ON o.event_id = v.event_id "
+        "WHERE NOT v.over AND e.delivered > o.first AND e.delivered > ? "
+        f"AND {feed.reading.name_of('e.occurred')} < ? GROUP BY ALL ORDER BY ALL",
         feed.since, feed.last,
     )  # fmt: skip
     changed = "events changed after their period was complete"
     out += [(r.provider or "the feed", changed, int(r.n)) for r in mended.itertuples()]
-    gone = feed.ask("SELECT file, edited FROM deliveries WHERE edited > 0 AND delivered > ?", feed.since)
-    return out + [(r.file, "rows that were there before are gone", int(r.edited)) for r in gone.itertuples()]
+    gone = feed.ask(
+        "SELECT file, count(*) AS n FROM events JOIN deliveries USING (delivery) WHERE gone > ? AND gone <= ? "
+        "GROUP BY file ORDER BY file",
+        feed.since, feed.as_of,
+    )  # fmt: skip
+    return out + [(r.file, "rows that were there before are gone", int(r.n)) for r in gone.itertuples()]
 
 
 _QUESTIONS: dict[str, Callable[[Feed], Rows]] = {

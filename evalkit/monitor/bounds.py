@@ -133,7 +133,8 @@ def t_of(z: float, df: float) -> float:
 
 def sequence_bound(information: float, planned: float, alpha: float) -> float:
     """z beyond which a look that nobody planned is notable, whenever it is taken: a confidence sequence by a normal
-    mixture that is narrowest at the `planned` information (Robbins 1970, Annals of Mathematical Statistics 41)."""
+    mixture that is narrowest at the `planned` information (Robbins 1970, Annals of Mathematical Statistics 41). It
+    holds where `planned` is one and the same at all looks."""
     level = -2 * np.log(alpha)
     rho = planned / (level + np.log(level) + 1)
     return float(np.sqrt((1 + rho / information) * (np.log1p(information / rho) + level)))

@@ -45,19 +45,23 @@ class Series:
 
 
 def series_of(study: Study, outcome: str) -> Series:
-    """Place by place, one outcome of a study beside places without any component at the time."""
-    paths, values = study.paths, study.values(outcome)
+    """Place by place, one outcome of a study beside places without any component at the time; people weigh as they do
+    in estimates."""
+    paths, values, weights = study.paths, study.values(outcome), study.weighing(outcome).paths.weights
+    weights = paths.counted if weights is None else weights
     level = paths.levels[paths.cluster]
     always = [k for k, c in enumerate(study.components) if c.always_on]
     on_path = (np.delete(paths.state, always, axis=2) != 0).any(axis=2)
     n, periods = len(level.names), values.shape[1]
-    total, people, on = np.zeros((n, periods)), np.zeros((n, periods)), np.zeros((n, periods), dtype=bool)
+    total, mass, people = (np.zeros((n, periods)) for _ in range(3))
+    on = np.zeros((n, periods), dtype=bool)
     for t in range(periods):
         seen = ~np.isnan(values[:, t])
-        people[:, t] = np.bincount(level.codes[seen], minlength=n)
-        total[:, t] = np.bincount(level.codes[seen], weights=values[seen, t], minlength=n)
+        people[:, t] = np.bincount(level.codes[seen], weights=paths.counted[seen], minlength=n)
+        mass[:, t] = np.bincount(level.codes[seen], weights=weights[seen], minlength=n)
+        total[:, t] = np.bincount(level.codes[seen], weights=weights[seen] * values[seen, t], minlength=n)
         on[level.codes[on_path[paths.path, t]], t] = True
-    value = np.divide(total, people, out=np.full(total.shape, np.nan), where=people > 0)
+    value = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
     return Series(level.names, paths.periods, value, people, beside_not_yet(value, on), _first(on))
 
 

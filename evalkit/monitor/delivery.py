@@ -46,7 +46,8 @@ def _of_component(component: Component, calendar: Calendar, position: float) -> 
     planned = spells.get("planned_start", pd.Series(None, spells.index, dtype=object))
     due = np.where(planned.notna(), calendar.place(planned.to_numpy(dtype=object)), start)
     length = float(np.median(calendar.stop - calendar.start))
-    state = np.select([start <= position, due <= position], ["on", "late"], "to come")
+    end = calendar.place(spells["end"].to_numpy(dtype=object)) if "end" in spells else np.full(len(spells), np.nan)
+    state = np.select([end <= position, start <= position, due <= position], ["ended", "on", "late"], "to come")
     # A place that is late is late until today, whatever date it has now.
     late = np.round((np.where(state == "late", position, start) - due) / length, 1)
     words = {c: spells.get(c, pd.Series(None, spells.index, dtype=object)) for c in ("moved", "decided", "change_note")}
@@ -64,21 +65,22 @@ def steered(delivery: pd.DataFrame, components: Sequence[str]) -> frozenset[str]
 
 
 def starts_by_place(study: Study, places: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """component, place, start (a day), start_period: first registered starts, for the places of the feed. places: level
-    -> its groups beside the places that lie in them; components of other levels are left out."""
+    """component, place, start (a day), start_period: first registered starts, for the places of the feed; no day where
+    none is registered. places: level -> its groups beside the places that lie in them; components of other levels are
+    left out."""
     rows = []
     for c in (c for c in study.components if c.by_spells and study.level_of(c) in places):
-        first = spells_of(c).assign(level_id=lambda s: s["level_id"].astype(str)).groupby("level_id")["start"].min()
-        pairs = places[study.level_of(c)]
-        for place, group in pairs.itertuples(index=False):
-            if group in first.index:
-                rows.append((c.name, place, first[group]))
-    found = pd.DataFrame(rows, columns=["component", "place", "moment"])
-    position = study.calendar.place(found["moment"].to_numpy(dtype=object))
+        spells = spells_of(c)
+        starts = pd.Series(study.calendar.place(spells["start"].to_numpy(dtype=object)), spells["level_id"].astype(str))
+        first, pairs = starts.groupby(level=0).min(), places[study.level_of(c)]
+        rows += [(c.name, place, first.get(group, np.nan)) for place, group in pairs.itertuples(index=False)]
+    found = pd.DataFrame(rows, columns=["component", "place", "position"])
+    position = found.pop("position").to_numpy(dtype=float)
     at = np.searchsorted(study.calendar.start, position + 1e-9, side="right") - 1
     names = np.array([*map(str, study.calendar.values), "~"])  # after every period
-    beyond = position >= study.calendar.stop[-1]
-    return found.assign(start=[day_of(study.calendar, p) for p in position],
+    beyond = ~(position < study.calendar.stop[-1])
+    days = [pd.NaT if np.isnan(p) else day_of(study.calendar, p) for p in position]
+    return found.assign(start=pd.to_datetime(days),
                         start_period=names[np.where(beyond, len(names) - 1, at)])  # fmt: skip
 
 

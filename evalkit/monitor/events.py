@@ -22,7 +22,7 @@ PERIODS = {
     "year": "CAST(year({day}) AS VARCHAR)",
 }
 """A period's name, as calendars write it, from a day."""
-SUMMED = ("count", "money")
+SUMMED = ("count", "money", "rate")
 """Kinds of outcomes that are events added up, and nought where nothing happened; others are the last value seen."""
 
 
@@ -30,7 +30,8 @@ SUMMED = ("count", "money")
 class Reading:
     """How events become rows. unit, place, period: names of the columns. every: 'month', 'quarter' or 'year'. roster:
     the code of events that say who is there; where no event has it, any event does. exposures: codes that become 0/1
-    columns, 1 where there is an event."""
+    columns, 1 where there is an event. per: codes that are what a rate is per, added up; where there is none of it in a
+    period, nothing was counted."""
 
     unit: str
     place: str
@@ -39,6 +40,7 @@ class Reading:
     roster: str
     outcomes: tuple[Outcome, ...]
     exposures: tuple[str, ...] = ()
+    per: tuple[str, ...] = ()
 
     def name_of(self, day: str) -> str:
         """SQL for the period of a day."""
@@ -47,19 +49,21 @@ class Reading:
 
 def known(store: duckdb.DuckDBPyConnection, as_of: date, reading: Reading) -> None:
     """Make the view `known`: events delivered by a day that had occurred by then, none twice, each as it was corrected
-    last, with the period in which it occurred."""
+    last, with the period in which it occurred. What was recorded before it occurred is not known to have (a day apart
+    may be two clocks). `versions`: rows of events that came several times; `over` where a later one holds."""
     _forget(store)
-    store.execute(
-        "CREATE TEMP TABLE corrected AS SELECT event_id, max(delivery) AS last FROM events WHERE event_id IN (SELECT "
-        "event_id FROM repeated) AND NOT again AND delivered <= ? GROUP BY event_id HAVING count(*) > 1",
-        [as_of],
-    )
     day = f"DATE '{as_of.isoformat()}'"
+    by_then = f"NOT e.again AND e.delivered <= {day} AND (e.gone IS NULL OR e.gone > {day})"
+    store.execute(
+        "CREATE TEMP TABLE versions AS SELECT number, event_id, delivered, delivery < max(delivery) OVER (PARTITION BY "
+        "event_id) OR number < max(number) OVER (PARTITION BY event_id, delivery, code, unit) AS over FROM events e "
+        f"WHERE event_id IN (SELECT event_id FROM repeated) AND {by_then}"
+    )
     store.execute(
         "CREATE TEMP VIEW known AS SELECT number, delivered, unit, place, provider, code, value, occurred, recorded, "
         f"period FROM events e JOIN ({_periods(reading)}) d ON e.occurred = d.day "
-        f"LEFT JOIN corrected c ON e.event_id = c.event_id WHERE NOT e.again AND e.delivered <= {day} AND "
-        f"e.occurred <= {day} AND (c.last IS NULL OR e.delivery = c.last)"
+        f"ANTI JOIN (SELECT number AS old FROM versions WHERE over) v ON e.number = v.old WHERE {by_then} AND "
+        f"e.occurred <= {day} AND e.occurred <= e.recorded + 1"
     )
 
 
@@ -74,7 +78,7 @@ def keep_known(store: duckdb.DuckDBPyConnection) -> None:
 def _forget(store: duckdb.DuckDBPyConnection) -> None:
     """Drop what was known on another day."""
     store.execute("DROP VIEW IF EXISTS known" if _is_view(store) else "DROP TABLE IF EXISTS known")
-    store.execute("DROP TABLE IF EXISTS corrected")
+    store.execute("DROP TABLE IF EXISTS versions")
 
 
 def _is_view(store: duckdb.DuckDBPyConnection) -> bool:
@@ -104,7 +108,13 @@ def panel_of(store: duckdb.DuckDBPyConnection, reading: Reading, until: str | No
         given[f"o{i}"] = outcome.column
         summed = f"coalesce(sum(coalesce(value, 1.0)) FILTER (WHERE code = $o{i}), 0.0)"
         last = f"arg_max(value, {order}) FILTER (WHERE code = $o{i})"
+        if outcome.per in reading.per:
+            counted = f"sum(value) FILTER (WHERE code = $p{reading.per.index(outcome.per)})"
+            summed = f"CASE WHEN {counted} IS NOT NULL THEN {summed} END"
         parts.append(f"{summed if outcome.kind in SUMMED else last} AS o{i}")
+    for i, code in enumerate(reading.per):
+        given[f"p{i}"] = code
+        parts.append(f"sum(value) FILTER (WHERE code = $p{i}) AS p{i}")
     for i, code in enumerate(reading.exposures):
         given[f"x{i}"] = code
         parts.append(f"CAST(count(*) FILTER (WHERE code = $x{i}) > 0 AS INTEGER) AS x{i}")
@@ -116,7 +126,8 @@ def panel_of(store: duckdb.DuckDBPyConnection, reading: Reading, until: str | No
     frame = store.execute(query + having, given).df()
     names = {"unit": reading.unit, "period": reading.period, "place": reading.place}
     names |= {f"o{i}": o.column for i, o in enumerate(reading.outcomes)}
-    frame = frame.rename(columns=names | {f"x{i}": c for i, c in enumerate(reading.exposures)})
+    names |= {f"p{i}": c for i, c in enumerate(reading.per)} | {f"x{i}": c for i, c in enumerate(reading.exposures)}
+    frame = frame.rename(columns=names)
     return frame.assign(**{c: as_ids(frame[c]) for c in (reading.unit, reading.place)})
 
 

@@ -15,7 +15,9 @@ from evalkit.monitor.agreement import Agreement
 
 FILE = "looks.jsonl"
 _START = "0" * 64
-_NEEDED = {"look": int, "through": str, "known": str, "data": str, "planned": bool, "components": dict}
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    "look": int, "through": str, "known": str, "data": str, "planned": bool, "components": dict, "at": (int, float),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Ledger:
 
     agreement: Agreement | None = None
     lines: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def of(self) -> str:
+        """The study file whose record it is; "" where nobody says."""
+        return str(self.lines[0].get("study", "")) if self.lines else ""
 
     @property
     def looks(self) -> tuple[Mapping[str, Any], ...]:
@@ -48,17 +55,19 @@ def read_ledger(file: Path | None) -> Ledger:
     if file is None or not file.exists():
         return Ledger()
     try:
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        text = file.read_text(encoding="utf-8").removesuffix("\n")
+        # Not splitlines: what people write may hold other signs at which a line could end.
+        lines = [json.loads(line) for line in text.split("\n")] if text else []
     except (OSError, ValueError, RecursionError) as error:
         raise EvalkitError(f"{_named(file)} cannot be read: {str(error).splitlines()[0]}. {_ADVICE}") from None
+    if not lines:
+        raise EvalkitError(f"{_named(file)} is empty. {_ADVICE}")
     before = _START
     for number, line in enumerate(lines, 1):
-        what = _wrong(line, number, before)
+        what = _wrong(line, number, before) or (_missing(line, lines[0]) if number > 1 else "")
         if what:
             raise EvalkitError(f"{_named(file)}, line {number}: {what}. {_ADVICE}")
         before = line["sha256"]
-    if not lines:
-        raise EvalkitError(f"{_named(file)} is empty. {_ADVICE}")
     try:
         agreement = Agreement.from_data(lines[0]["agreed"])
     except TypeError as error:
@@ -82,6 +91,13 @@ def _wrong(line: Any, number: int, before: str) -> str:
     return "" if line.get("sha256") == _hash({k: v for k, v in line.items() if k != "sha256"}) else "it was changed"
 
 
+def _missing(line: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Which components of the agreement a look says nothing of."""
+    said = line["components"]
+    lack = [str(c) for c in first["agreed"].get("components", ()) if not isinstance(said.get(c), dict)]
+    return f"{', '.join(lack)} is missing" if lack else ""
+
+
 def _hash(line: Mapping[str, Any]) -> str:
     text = json.dumps(line, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -93,6 +109,9 @@ def _named(file: Path) -> str:
 
 def add_to(file: Path, ledger: Ledger, seen: Sequence[Mapping[str, Any]]) -> None:
     """Write the ledger in one step. Raises `EvalkitError` where somebody has added to the file since it was `seen`."""
-    if read_ledger(file).lines != tuple(seen):
-        raise EvalkitError(f"{_named(file)} was added to by another watch meanwhile. Run this one again.")
-    put(file, ledger.text().encode())
+
+    def unchanged() -> None:
+        if read_ledger(file).lines != tuple(seen):
+            raise EvalkitError(f"{_named(file)} was added to by another watch meanwhile. Run this one again.")
+
+    put(file, ledger.text().encode(), first=unchanged)

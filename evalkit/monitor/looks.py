@@ -220,9 +220,17 @@ def unplanned_look(ledger: Ledger, seen: Mapping[str, Seen]) -> dict[str, dict[s
         said[c] = seen[c].as_data()
         if seen[c].usable:
             information = 1 / seen[c].std_error ** 2
-            reach = t_of(sequence_bound(information, information, alpha), seen[c].cautious_df) * seen[c].std_error
+            first = _first_information(ledger, c) or information
+            reach = t_of(sequence_bound(information, first, alpha), seen[c].cautious_df) * seen[c].std_error
             said[c] |= {"information": information, "low": seen[c].estimate - reach, "high": seen[c].estimate + reach}
     return {c: {k: _digits(v) for k, v in s.items()} for c, s in said.items()}
+
+
+def _first_information(ledger: Ledger, component: str) -> float:
+    """The information of the first look at a component that gave a number: what a sequence of looks is narrowest at,
+    since that must not move with the looks. 0 where there is none."""
+    said = (look["components"].get(component, {}).get("information") for look in ledger.looks)
+    return next((float(x) for x in said if x), 0.0)
 
 
 def after_crossing(ledger: Ledger, component: str) -> Adjusted | None:

@@ -18,18 +18,18 @@ from evalkit.monitor.agreement import Agreement
 from evalkit.monitor.charts import BUDGET, HORIZON
 from evalkit.monitor.ledger import Ledger
 from evalkit.monitor.looks import DIGITS, look_table
-from evalkit.monitor.status import status_table
+from evalkit.monitor.status import range_of, status_table
 from evalkit.reporting.blocks import Block, Group, Heading, Paragraph, Section
 from evalkit.reporting.formats import page_of
-from evalkit.show.numbers import percent
+from evalkit.show.numbers import NOT_GIVEN, percent
 from evalkit.show.tables import Table, csv_text, make_table
-from evalkit.show.words import Count, count_words, full_stop, join_words, plural, sentence_case
+from evalkit.show.words import Count, Noun, count_words, full_stop, join_words, plural, retold, sentence_case
 from evalkit.study import Study
 
 PAGE = "watch.html"
 _TABLES = ("status", "alarms", "delivery", "delays", "looks", "charts")
 _CHARTS = (
-    "Each panel is one place: its difference to places where nothing is on yet, smoothed. Limits know how months hang "
+    "Each panel is one place: its difference to places where nothing is on yet, smoothed. Limits know how periods hang "
     "together; where nothing happens, a chart goes beyond them within {horizon} periods with a chance of {budget}, so "
     "that about {expected} of these {charts} would by accident. What goes beyond is a reason to ask the place. It is "
     "not an answer, and not a look: whoever decides on an effect after seeing a chart has looked."
@@ -79,7 +79,7 @@ class Watch:
 
     def __repr__(self) -> str:
         lines = [f"Watch of {self.study.title or 'a study'}, as of {self.as_of}", *self.status["sentence"]]
-        alarms = [f"  {r.alarm}: {r.where}: {r.what}" for r in self.alarms.itertuples()]
+        alarms = [f"  {r.alarm}: {r.where}: {r.what}" for r in published(self).itertuples()]
         return "\n".join([*lines, f"Alarms: {len(alarms) or 'none'}", *alarms])
 
 
@@ -95,7 +95,8 @@ def write_page(watch: Watch, folder: Path) -> Path:
 
 def tables(watch: Watch) -> dict[str, pd.DataFrame]:
     """The tables of a watch as they may be published."""
-    return {name: published(watch) if name == "alarms" else getattr(watch, name) for name in _TABLES}
+    safe = {"alarms": published, "delays": published_delays}
+    return {name: safe[name](watch) if name in safe else getattr(watch, name) for name in _TABLES}
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +109,15 @@ def published(watch: Watch) -> pd.DataFrame:
     """The alarms with counts as the rules of disclosure have them, as words."""
     rules = rules_of(watch.study)
     counts = ["" if n < 0 else rules.publish(Count(int(n))).words for n in watch.alarms["count"]]
-    return watch.alarms.assign(count=counts)
+    return watch.alarms.assign(count=counts, what=[retold(words, rules.publish) for words in watch.alarms["what"]])
+
+
+def published_delays(watch: Watch) -> pd.DataFrame:
+    """The delays with numbers of events as the rules of disclosure have them; as words where one is withheld."""
+    rules = rules_of(watch.study)
+    counts = [rules.publish(Count(int(n))) for n in watch.delays["events"]]
+    said = [c.words for c in counts] if any(c.withheld for c in counts) else [c.value for c in counts]
+    return watch.delays.assign(events=said)
 
 
 def sections(watch: Watch) -> Iterator[Section]:
@@ -143,8 +152,10 @@ def _feed(watch: Watch) -> Iterator[Block]:
     else:
         yield Paragraph("No alarm. Twelve things that go wrong with feeds were looked for.")
     if len(watch.delays):
-        rows = [(r.provider or "all", r.events, r.median, r.most, r.recent) for r in watch.delays.itertuples()]
-        head = ("Provider", "Events", "Days, median", "Days, 95 in 100", "Days, last complete months")
+        delays = published_delays(watch)
+        rows = [(r.provider or "all", r.events, r.median, r.most, r.recent) for r in delays.itertuples()]
+        period = watch.study.noun_for(watch.study.period)[0]
+        head = ("Provider", "Events", "Days, median", "Days, 95 in 100", f"Days, last complete {period}")
         yield make_table("From occurring to being recorded", head, rows, name="delays")
 
 
@@ -155,18 +166,23 @@ def _delivery(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
         return
     period = watch.study.noun_for(watch.study.period)
     for name, mine in table.groupby("component", sort=False):
-        on, late = int((mine["state"] == "on").sum()), int((mine["state"] == "late").sum())
-        gone = mine.loc[mine["state"] == "on", "late"].fillna(0.0)
-        behind = f", {gone.mean():.1f} {plural(period)} after plan on average" if on else ""
-        yield Paragraph(
-            full_stop(f"{labels[str(name)]}: on in {on} of {count_words(len(mine), 'place')}{behind}; {late} late")
-        )
+        on, late, ended = (mine.loc[mine["state"] == s, "place"].nunique() for s in ("on", "late", "ended"))
+        behind = f", {_beside_plan(mine, period)} on average" if on else ""
+        over = f"; ended in {ended}" if ended else ""
+        places = count_words(mine["place"].nunique(), "place")
+        yield Paragraph(full_stop(f"{labels[str(name)]}: on in {on} of {places}{behind}{over}; {late} late"))
     moved = table[table["moved"].notna() | (table["state"] == "late")]
     rows = [(labels[r.component], r.place, _or(r.planned_start), _or(r.start), _or(r.moved), _or(r.note))
             for r in moved.itertuples()]  # fmt: skip
     if rows:
         head = ("Component", "Place", "Planned", "Now", "Moved because of", "Note")
         yield make_table("Dates that are late or were moved", head, rows, name="moved")
+
+
+def _beside_plan(delivery: pd.DataFrame, period: Noun) -> str:
+    """By how much starts that were made lie beside the plan, in the mean."""
+    late = round(float(delivery.loc[delivery["state"] == "on", "late"].fillna(0.0).mean()), 1)
+    return f"{abs(late):.1f} {plural(period)} {'before' if late < 0 else 'after'} plan"
 
 
 def _or(value: object) -> str:
@@ -198,6 +214,9 @@ def _line(watch: Watch, labels: dict[str, str]) -> Iterator[Block]:
     if len(planned) and planned["z"].notna().any():
         yield describe("look_lines", planned, labels=labels)
     for r in watch.looks[~watch.looks["planned"].astype(bool)].itertuples() if len(watch.looks) else ():
-        yield Paragraph(f"Not planned: a look through {r.through} at {labels[r.component]}. It has no line to cross.")
+        held = range_of(watch.study, agreed, r.low, r.high)
+        ruled = "there was no number" if held == NOT_GIVEN else f"what is not ruled out, whenever one looks, is {held}"
+        words = f"Not planned: a look through {r.through} at {labels[r.component]}. It has no line to cross; {ruled}."
+        yield Paragraph(words)
     last = watch.ledger.lines[-1]["sha256"]
     yield Paragraph(f"The record of looks, looks.jsonl, ends with the hash {last}.", "note")

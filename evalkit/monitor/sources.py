@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import EvalkitError, OptionError
+from evalkit.errors import EvalkitError, OptionError, spelt
 from evalkit.monitor import events
-from evalkit.monitor.agreement import SETTLE, complete, date_at
+from evalkit.monitor.agreement import SETTLE, beyond, complete, date_at
 from evalkit.monitor.alarms import Feed
 from evalkit.monitor.delivery import as_known, starts_by_place
-from evalkit.monitor.feed import keep_register, registers
+from evalkit.monitor.store import keep_register, kept_if_whole, registers
 from evalkit.study import Component, Study
 from evalkit.study.calendar import Calendar, make_calendar
 from evalkit.study.component import spells_of
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 NOTHING_YET = "No period is complete by {as_of}: none that ended {settle} days before. Name a later day."
 
+_USUAL = "study.toml"
+_OTHERS = ("day", "date", "week", "fortnight")
+"""Names of periods that a feed's rows are not of."""
 NO_EVENT = "The feed holds no event that had occurred when it was recorded. Deliver some, or mend their days."
 
 
@@ -41,6 +44,9 @@ class Known(Protocol):
 
     def at(self, position: float) -> Study:
         """The study as it was known at a position on the calendar's line."""
+
+    def lacks(self, look: str) -> bool:
+        """Whether a look has to wait for its last period."""
 
 
 def settle_of(settings: Mapping[str, object]) -> int:
@@ -58,6 +64,10 @@ class FromPanel:
     @property
     def calendar(self) -> Calendar:
         return self.whole.calendar
+
+    def lacks(self, look: str) -> bool:
+        """A panel may be behind its day, and nobody could say later what was known then."""
+        return beyond(self.calendar, look)
 
     def at(self, position: float) -> Study:
         settle = settle_of(self.whole.settings)
@@ -86,10 +96,11 @@ def _said(calendar: Calendar, position: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class FromFeed:
-    """A feed in its store. said: arguments of a Study but for its panel."""
+    """A feed in its store. said: arguments of a Study but for its panel. name: of the study's file."""
 
     store: duckdb.DuckDBPyConnection
     said: Mapping[str, Any]
+    name: str = ""
     made: dict[date, Study] = field(default_factory=dict)
 
     @property
@@ -103,8 +114,9 @@ class FromFeed:
         columns = [] if people is None else list(people.columns)
         exposures = [c.exposure for c in said["components"] if c.exposure and c.exposure not in columns]
         outcomes = tuple(said["outcomes"])
+        per = [o.per for o in outcomes if o.per and o.per not in columns]
         return events.Reading(said["unit"], said["cluster"], period, every, watch.get("roster", "seen"), outcomes,
-                              tuple(dict.fromkeys(exposures)))  # fmt: skip
+                              tuple(dict.fromkeys(exposures)), tuple(dict.fromkeys(per)))  # fmt: skip
 
     @cached_property
     def calendar(self) -> Calendar:
@@ -126,6 +138,10 @@ class FromFeed:
             raise EvalkitError(NOTHING_YET.format(as_of=self.day(position), settle=settle))
         return str(self.calendar.values[done[-1]])
 
+    def lacks(self, look: str) -> bool:
+        """What had been delivered by the day of a look stays what it is: none has to wait."""
+        return False
+
     def at(self, position: float) -> Study:
         as_of = self.day(position)
         if as_of not in self.made:
@@ -134,14 +150,15 @@ class FromFeed:
             if not len(panel):
                 settle = settle_of(self.said["settings"])
                 raise EvalkitError(NOTHING_YET.format(as_of=as_of, settle=settle))
-            self.made[as_of] = self._study(panel, as_of, position)
+            with kept_if_whole(self.store):  # a register that is refused was never known
+                self.made[as_of] = self._study(panel, as_of, position)
         return self.made[as_of]
 
     def _study(self, panel: pd.DataFrame, as_of: date, position: float) -> Study:
         said, place = dict(self.said), self.reading.place
         people = said["people"]
         if people is not None:
-            people = keep_register(self.store, "people", people, as_of)
+            people = keep_register(self.store, self._register("people"), people, as_of)
             one_place = panel.groupby(self.reading.unit)[place].nunique().max() == 1
             panel = panel.drop(columns=place) if place in people.columns and one_place else panel
             people = people.drop(columns=place) if place in panel.columns and place in people.columns else people
@@ -154,7 +171,7 @@ class FromFeed:
         """A component with the register of that day, and of it the places that have sent something by then."""
         if not c.by_spells:
             return c
-        spells = keep_register(self.store, f"adoption of {c.name}", spells_of(c), as_of)
+        spells = keep_register(self.store, self._register(f"adoption of {c.name}"), spells_of(c), as_of)
         spells = as_known(spells, self.calendar, position)
         level = c.assigned_at or self.said["cluster"]
         if level not in self.said["levels"]:
@@ -170,6 +187,7 @@ class FromFeed:
         as_of, reading = self.day(position), self.reading
         events.keep_known(self.store)
         known = {o.column for o in self.said["outcomes"]} | {c.name for c in self.said["components"]} | {reading.roster}
+        known |= {*reading.exposures, *reading.per}
         known |= set((self.said["settings"].get("watch") or {}).get("codes", ()))
         since = (pd.Timestamp(as_of) - pd.Timedelta(days=35)).date()
         starts = starts_by_place(study, self._groups(as_of))
@@ -177,12 +195,18 @@ class FromFeed:
             self.store, reading, as_of, since, self.last(position), starts, frozenset(known), self._reach(as_of, since)
         )
 
+    def _register(self, of: str) -> str:
+        """A register's name in the store, where studies that lie in one folder have one each."""
+        return of if self.name in ("", _USUAL) else f"{self.name}: {of}"
+
     def _groups(self, as_of: date) -> dict[str, pd.DataFrame]:
         """Level -> place and group of it, for the places themselves and for levels that people lie in."""
         place = self.reading.place
         listed = self.store.execute("SELECT DISTINCT place FROM known ORDER BY place").df()["place"].astype(str)
         found = {place: pd.DataFrame({"place": listed, "group": listed})}
         people = self.said["people"]
+        if people is not None:
+            people = registers(self.store, self._register("people"), as_of)[-1]
         for level in {c.assigned_at for c in self.said["components"] if c.assigned_at} - {place}:
             if people is not None and {level, place} <= set(people.columns):
                 pairs = people[[place, level]].dropna().astype(str).drop_duplicates()
@@ -194,24 +218,28 @@ class FromFeed:
         if self.said["people"] is None:
             return {}
         unit = self.reading.unit
-        now, before = registers(self.store, "people", as_of)[-1], registers(self.store, "people", since)[-1]
+        now, before = (registers(self.store, self._register("people"), day)[-1] for day in (as_of, since))
         columns = {c.reach for c in self.said["components"] if c.reach} & set(now.columns) & set(before.columns)
         both = before.merge(now, on=unit, suffixes=("_before", "_now"))
-        return {
-            c: int((both[f"{c}_before"].astype(str) != both[f"{c}_now"].astype(str)).sum()) for c in sorted(columns)
-        }
+        return {c: int((_plain(both[f"{c}_before"]) != _plain(both[f"{c}_now"])).sum()) for c in sorted(columns)}
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Values as text, numbers however they are written: 1 and 1.0 are the same."""
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    return numbers.astype(str).where(numbers.notna(), column.astype(str))
 
 
 def arguments_of(study: Study | str | Path) -> tuple[dict[str, Any], Path | None]:
-    """Arguments of a Study but for its panel, and the folder of its file."""
+    """Arguments of a Study but for its panel, and its file."""
     if isinstance(study, Study):
-        home = Path(study.inputs[0]).resolve().parent if study.inputs else None
-        return {f.name: getattr(study, f.name) for f in fields(Register)}, home
+        file = Path(study.inputs[0]).resolve() if study.inputs else None
+        return {f.name: getattr(study, f.name) for f in fields(Register)}, file
     if not isinstance(study, (str, Path)):
         raise OptionError(f"{type(study).__name__} is no study. Give an ek.Study, or the path of a study file.")
     path = Path(study)
     said = read_study(path, pd.DataFrame())
-    return {**_NONE, **{k: v for k, v in said.fields.items() if k != "panel"}}, said.files[0].resolve().parent
+    return {**_NONE, **{k: v for k, v in said.fields.items() if k != "panel"}}, said.files[0].resolve()
 
 
 _NONE: dict[str, Any] = {"people": None, "cluster": None, "levels": {}, "settings": {}}
@@ -219,7 +247,10 @@ _NONE: dict[str, Any] = {"people": None, "cluster": None, "levels": {}, "setting
 
 def check_feed(said: Mapping[str, Any]) -> None:
     """Raise `OptionError` where a study cannot be made of a feed."""
-    if said.get("period") is None:
-        raise OptionError("A feed becomes rows of people and periods. Name the column of periods: period = 'month'.")
+    if str(said["period"]).lower() in _OTHERS and not (said["settings"].get("watch") or {}).get("period"):
+        raise OptionError(
+            f"period = {spelt(said['period'])}, and a feed becomes rows of months, quarters or years. Say which in "
+            "[watch]: period = 'month'."
+        )
     if not said.get("cluster"):
         raise OptionError("A feed says where events occurred. Name the column of places: cluster = 'borough'.")

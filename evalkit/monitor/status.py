@@ -13,7 +13,7 @@ from evalkit.monitor.delivery import STEERED, steered
 from evalkit.monitor.ledger import Ledger
 from evalkit.monitor.looks import after_crossing
 from evalkit.show.numbers import NOT_GIVEN, range_words
-from evalkit.show.words import full_stop
+from evalkit.show.words import count_words, full_stop
 from evalkit.study import Study
 
 TOO_EARLY, CROSSED, NOT_A_LOOK = "too early", "crossed the agreed line", "not a look"
@@ -29,11 +29,13 @@ _WORDS = {
     "agreed line. The next goes through {next}; until then nothing is said of its effect.",
     "over": "{label}: cannot tell. All {total} looks are over and it has not crossed the agreed line; what is not "
     "ruled out is {range}. `evalkit run` says what the whole record carries.",
+    "nothing": "{label}: cannot tell. All {total} looks are over, and at the last, through {look}, there was no number "
+    "to hold against the line: {why}",
     "crossed": "{label}: crossed the agreed line at look {number} of {total}, through {look}: {direction} than without "
     "it. With the flattery of stopping early taken out: {adjusted}.",
 }
-_STATUS = {"between": NOT_A_LOOK, "over": "cannot_tell"}
-_ONE_ARM = "With {count} places in the smaller arm no line can be crossed before the last look."
+_STATUS = {"between": NOT_A_LOOK, "over": "cannot_tell", "nothing": "cannot_tell"}
+_ONE_ARM = "With {places} in the smaller arm no line can be crossed before the last look."
 
 
 def status_table(
@@ -59,7 +61,7 @@ def _row(
         "label": label,
         "next": next_look,
         "total": len(agreement.looks),
-        "range": _range(study, agreement, low, high),
+        "range": range_of(study, agreement, low, high),
     }
     if look is not None:
         words |= {"number": look["look"], "look": look["through"]}
@@ -73,11 +75,12 @@ def _row(
             | _numbers(said)
             | _adjusted(ledger, component)
         )
-        words["adjusted"] = _range(study, agreement, row["adjusted_low"], row["adjusted_high"])
+        words["adjusted"] = range_of(study, agreement, row["adjusted_low"], row["adjusted_high"])
         kind = "crossed"
     else:
         kind, why = _kind(said, look, next_look, look_today, agreement)
-        row |= {"status": _STATUS.get(kind, TOO_EARLY), "verdict": "cannot_tell" if kind == "over" else ""}
+        status = _STATUS.get(kind, TOO_EARLY)
+        row |= {"status": status, "verdict": status if status == "cannot_tell" else ""}
         words["why"] = full_stop(why)
         row |= _numbers(said) if kind in ("inside", "over") else {}
     sentence = _WORDS[kind].format(**words)
@@ -90,13 +93,13 @@ def _kind(
     """Which sentence, and why where it says so."""
     if look is None:
         return "none", ""
-    if not next_look:
-        return ("over", "") if "bound" in said else ("no number", str(said.get("reason", "")))
     if "bound" not in said:
-        return "no number", str(said.get("reason", "")) or "nothing could be compared"
+        return "no number" if next_look else "nothing", str(said.get("reason", "")) or "nothing could be compared"
+    if not next_look:
+        return "over", ""
     few = min(said["exposed"], said["comparison"])
-    if few < agreement.fewest and next_look:
-        return "early", _ONE_ARM.format(count=few)
+    if few < agreement.fewest:
+        return "early", _ONE_ARM.format(places=count_words(few, "place"))
     return ("inside" if look_today else "between"), ""
 
 
@@ -110,7 +113,8 @@ def _adjusted(ledger: Ledger, component: str) -> dict[str, float]:
     return {"adjusted": found.estimate, "adjusted_low": found.low, "adjusted_high": found.high}
 
 
-def _range(study: Study, agreement: Agreement, low: float, high: float) -> str:
+def range_of(study: Study, agreement: Agreement, low: float, high: float) -> str:
+    """What is not ruled out, in words of the agreement's outcome."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return NOT_GIVEN
     return range_words(low, high, study.outcome(agreement.outcome).kind, currency=study.currency)

@@ -26,6 +26,8 @@ FAULTS = (
     "denominator_jump", "recorded_only_after_start", "dates_in_future", "two_places", "reach_changed",
     "backdated_edits",
 )  # fmt: skip
+_WHOLE = ("missing_place", "denominator_jump", "recorded_only_after_start")
+"""Faults that show once their period is complete."""
 _GIVEN = 0.4  # of the people and periods with a component in which somebody writes down that it was given
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 """Events with the day of their delivery, and people."""
@@ -54,12 +56,14 @@ class FeedKnobs:
 @dataclass(frozen=True, eq=False)
 class EventFeed:
     """events: rows as delivered, by `delivered`. people: their table before the fault; people_after: since then, where
-    it changed. when: the first day on which the fault can be seen."""
+    it changed. when: the first day of the period in which the fault comes. seen: a day on which a watch shows it; of a
+    feed without one, a day on which all its periods are complete."""
 
     events: pd.DataFrame
     people: pd.DataFrame
     people_after: pd.DataFrame
     when: pd.Timestamp
+    seen: pd.Timestamp
 
 
 def event_feed(made: Simulated, **knobs: Any) -> EventFeed:
@@ -84,7 +88,16 @@ def event_feed(made: Simulated, **knobs: Any) -> EventFeed:
     if turned.fault is not None:
         events, after = _INJECT[turned.fault](events, people, world)
         events = events.sort_values(["delivered", "event_id"], kind="stable", ignore_index=True)
-    return EventFeed(events, people, after, world.when)
+    return EventFeed(events, people, after, world.when, _seen(world))
+
+
+def _seen(world: _World) -> pd.Timestamp:
+    """A day on which a watch shows the fault; without one, on which all periods are complete."""
+    fault = world.knobs.fault
+    if fault is not None and fault not in _WHOLE:
+        return world.when + pd.offsets.MonthEnd(2)
+    over = _day(world.spec, world.spec.clock.periods) if fault is None else world.ends
+    return over + pd.Timedelta(days=31) + pd.offsets.MonthEnd(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +133,9 @@ class _World:
 
     @property
     def measured(self) -> str:
-        """An outcome with values of its own, else the first one."""
-        return next((p.name for p in self.spec.processes if p.kind == "level"), self.spec.processes[0].name)
+        """An outcome of the study with values of its own, else its first one."""
+        own = [p for p in self.spec.processes if p.in_study]
+        return next((p.name for p in own if p.kind == "level"), own[0].name)
 
 
 def _day(spec: Spec, period: int) -> pd.Timestamp:
@@ -204,6 +218,8 @@ def _code_renamed(events: pd.DataFrame, people: pd.DataFrame, w: _World) -> Tabl
 
 def _units_changed(events: pd.DataFrame, people: pd.DataFrame, w: _World) -> Tables:
     """HbA1c in mmol/mol instead of per cent, with one provider."""
+    if not any(p.in_study and p.kind == "level" for p in w.spec.processes):
+        raise OptionError(f"{w.spec.name} has no outcome that is measured in units.")
     mine = (events["code"] == w.measured) & (events["delivered"] >= w.when)
     mine &= events["provider"] == events["provider"].iloc[0]
     return events.assign(value=events["value"].where(~mine, (events["value"] - 2.15) * 10.929)), people

@@ -128,6 +128,20 @@ def test_a_confidence_sequence_holds_whenever_one_looks() -> None:
     assert min(bound) > ndtri(0.95)
 
 
+def test_a_sequence_is_narrowest_at_one_information_or_it_is_none() -> None:
+    """Looked at all the time while information grows a thousandfold: fixed by the first look, or moved by each."""
+    rng = np.random.default_rng(12)
+    information = np.exp(np.linspace(0, np.log(1000), 1200))
+    steps = np.sqrt(np.diff(information, prepend=0.0))
+    total, over = np.zeros(8000), np.zeros((2, 8000), dtype=bool)
+    for now, step in zip(information, steps, strict=True):
+        total += step * rng.standard_normal(len(total))
+        z = np.abs(total) / np.sqrt(now)
+        over |= np.stack([z > sequence_bound(now, 1.0, 0.05), z > sequence_bound(now, now, 0.05)])
+    fixed, moving = over.mean(axis=1)
+    assert fixed < 0.04 and moving > 0.06
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_effect_that_came_late_is_not_held_to_have_been_there_before(sign: int) -> None:
     """Ten standard errors at the second look and nothing at the first, whose line such an effect would have crossed:

@@ -16,9 +16,10 @@ from benchmarks.watch_files import BAD, GOOD, swap
 from evalkit.errors import EvalkitError
 from evalkit.monitor import events
 from evalkit.monitor.alarms import ALARMS, alarms_of
-from evalkit.monitor.feed import Columns, open_store, take_in
+from evalkit.monitor.feed import Columns, take_in
 from evalkit.monitor.sources import FromFeed, arguments_of
-from evalkit.synthetic.feed import FAULTS, event_feed
+from evalkit.monitor.store import open_store
+from evalkit.synthetic.feed import FAULTS, event_feed, write_feed
 from tests.monitor import worlds
 
 COLUMNS = Columns("person", "place")
@@ -311,3 +312,206 @@ def test_a_feed_without_an_event_that_has_occurred_is_refused(rows: str, tmp_pat
     given = some.head(0) if rows == "none" else some.assign(occurred=some["recorded"] + pd.Timedelta(days=400))
     with pytest.raises(EvalkitError, match="holds no event that had occurred"):
         ek.watch(file, feed=given, looks=tmp_path / "looks.jsonl", as_of="2027-01-31")
+
+
+def counted(rows: pd.DataFrame, as_of: date, kind: Any = "count") -> pd.DataFrame:
+    """Rows of people and months of a day."""
+    reading = events.Reading("person", "place", "month", "month", "seen", (ek.Outcome("score", kind=kind),))
+    with open_store(None) as store:
+        take_in(store, rows, None, COLUMNS)
+        events.known(store, as_of, reading)
+        return events.panel_of(store, reading)
+
+
+def test_an_event_that_one_delivery_holds_twice_counts_once() -> None:
+    """To the letter, or as it was mended further down; and the rows of one visit, of several codes, all count."""
+    rows, day = worlds.events().head(2000), date(2027, 12, 31)
+    score = rows["code"] == "score"
+    once = counted(rows, day)
+    assert counted(pd.concat([rows, rows[score]]), day).equals(once)
+    mended = counted(pd.concat([rows, rows[score].assign(value=1.0)]), day)
+    assert mended["score"].sum() == pytest.approx(score.sum())
+    together = rows.assign(delivered=rows["delivered"].max())
+    visits = together.assign(event_id=rows["person"].astype(str) + rows["occurred"].astype(str))
+    assert counted(visits, day).equals(counted(together, day))
+
+
+def test_what_was_recorded_before_it_occurred_never_counts() -> None:
+    """A slip of a year had come into the rows a year later, long after its alarm."""
+    rows = worlds.events()
+    slip = (rows["code"] == "score") & (rows["person"] < 9) & (rows["occurred"].dt.strftime("%Y-%m") == "2026-05")
+    wrong = rows.assign(
+        occurred=rows["occurred"].where(~slip, rows["occurred"] + pd.Timedelta(days=365)),
+        value=rows["value"].where(~slip, 99.0),
+    )
+    assert counted(wrong, date(2027, 8, 31), "score")["score"].max() < 20
+    clocks = rows.assign(occurred=rows["occurred"].where(~slip, rows["recorded"] + pd.Timedelta(days=1)))
+    found = [counted(t[score_of(t)].assign(code="seen"), date(2027, 8, 31)) for t in (wrong, clocks, rows)]
+    assert len(found[0]) == len(found[2]) - slip.sum() and len(found[1]) >= len(found[0]) + 5
+
+
+def score_of(rows: pd.DataFrame) -> pd.Series:
+    return rows["code"] == "score"
+
+
+def test_deliveries_count_in_the_order_of_their_days_whichever_was_taken_in_first(tmp_path: Path) -> None:
+    rows = worlds.events().head(300)
+    early, late = (rows[score_of(rows)].tail(3).assign(value=v).drop(columns="delivered") for v in (50.0, 60.0))
+    best = []
+    for name, second in (("there", False), ("after", True)):
+        file = worlds.write(tmp_path / name, rows)
+        first = tmp_path / name / "feed" / "a-2026-07-01.csv"
+        late.to_csv(first.with_name("b-2026-07-15.csv"), index=False)
+        with open_store(tmp_path / name / "watch.duckdb") as store:
+            if second:
+                take_in(store, "feed/*.csv", file.parent, COLUMNS)
+            early.to_csv(first, index=False)
+            take_in(store, "feed/*.csv", file.parent, COLUMNS)
+            reading = events.Reading("person", "place", "month", "month", "seen", (ek.Outcome("score", kind="score"),))
+            events.known(store, date(2026, 12, 31), reading)
+            best.append(events.panel_of(store, reading))
+            asked = "SELECT number, delivery, event_id, again FROM events ORDER BY number"
+            best.append(store.execute(asked).df())
+    assert best[0]["score"].max() == 60.0
+    assert best[0].equals(best[2]) and best[1].equals(best[3])
+
+
+def test_a_past_day_of_a_file_that_grows_stays_as_it_was(tmp_path: Path) -> None:
+    """Whatever is taken out, changed, or put in with an old day; and the alarm of that ends."""
+    file = worlds.write(tmp_path, study=worlds.STUDY.replace("feed/*.csv", "all.csv"))
+    rows, feed = worlds.events().drop(columns="delivered"), tmp_path / "all.csv"
+    rows[rows["recorded"] <= "2027-05-12"].to_csv(feed, index=False)
+    pages = [ek.watch(file, as_of="2027-05-12").save(tmp_path / "page").read_bytes()]
+    old = rows[score_of(rows) & (rows["occurred"] < "2027-02-01")].index
+    touched = rows.drop(old[:5]).assign(value=lambda t: t["value"].where(t.index != old[7], 9.5))
+    more = touched.tail(2).assign(occurred="2027-01-05", recorded="2027-01-06", event_id=["n1", "n2"])
+    pd.concat([touched[touched["recorded"] <= "2027-06-30"], more]).to_csv(feed, index=False)
+    found = {day: ek.watch(file, as_of=day).alarms for day in ("2027-07-02", "2027-05-12", "2027-09-20")}
+    pages.append(ek.watch(file, as_of="2027-05-12").save(tmp_path / "again").read_bytes())
+    assert pages[0] == pages[1]
+    said = found["2027-07-02"].groupby("what")["count"].sum()
+    assert said["rows that were there before are gone"] == 6
+    assert said["rows with a day on which they were not delivered"] == 3
+    assert found["2027-05-12"].empty
+    assert not found["2027-09-20"]["what"].str.contains("gone|not delivered").any()
+
+
+def test_a_file_that_only_grows_says_what_one_says_that_was_always_whole(tmp_path: Path) -> None:
+    rows, feed, made = worlds.events().drop(columns="delivered"), tmp_path / "all.csv", []
+    reading = events.Reading("person", "place", "month", "month", "seen", (ek.Outcome("score", kind="count"),))
+    for days in (("2027-05-12", "2027-05-12", "2027-06-30"), ("2027-06-30",)):
+        with open_store(None) as store:
+            for day in days:
+                rows[rows["recorded"] <= day].to_csv(feed, index=False)
+                take_in(store, "all.csv", tmp_path, COLUMNS)
+            assert store.execute("SELECT count(*) FROM events WHERE gone IS NOT NULL").fetchall() == [(0,)]
+            events.known(store, date(2027, 6, 30), reading)
+            made.append(events.panel_of(store, reading))
+    assert made[0].equals(made[1])
+
+
+def test_rows_put_in_behind_a_look_raise_an_alarm_however_old_their_file_says_it_is(tmp_path: Path) -> None:
+    file = worlds.write(tmp_path)
+    assert ek.watch(file, as_of="2027-06-12").alarms.empty
+    rows = worlds.events()
+    old = rows[score_of(rows) & (rows["place"] == "Place A") & (rows["delivered"] == "2027-02-28")]
+    late = old.assign(value=old["value"] + 1).drop(columns="delivered")
+    late.to_csv(tmp_path / "feed" / "late-2027-04-15.csv", index=False)
+    found = ek.watch(file, as_of="2027-06-19").alarms
+    assert found[["alarm", "what"]].values.tolist() == [["backdated_edits", "what look 1 rested on is not what it was"]]
+
+
+def test_alarms_of_a_past_day_ask_the_people_of_that_day(tmp_path: Path) -> None:
+    regions = worlds.people().assign(region=lambda p: p["place"].str[-1])
+    file = worlds.write(tmp_path, study=worlds.STUDY.replace('assigned_at = "place"', 'assigned_at = "region"'))
+    regions.to_csv(tmp_path / "people.csv", index=False)
+    register = worlds.adoption(start="2027-03").assign(level_id=list("ABCDEF"))
+    register.to_csv(tmp_path / "adoption.csv", index=False)
+    before = ek.watch(file, as_of="2027-03-12").alarms
+    ek.watch(file, as_of="2027-04-12")
+    regions.assign(region=regions["region"].replace({"A": "L", "L": "A"})).to_csv(tmp_path / "people.csv", index=False)
+    ek.watch(file, as_of="2027-05-12")
+    assert len(before) == 6 and ek.watch(file, as_of="2027-03-12").alarms.equals(before)
+
+
+def test_a_rate_is_events_over_what_they_are_per(tmp_path: Path) -> None:
+    """Both added up over a period; where nothing of what it is per came, nothing was counted."""
+    rows = worlds.events().assign(value=lambda t: t["value"].round().clip(0))
+    hours = rows[score_of(rows)].assign(code="hours", value=lambda t: 1.0 + t["person"] % 3)
+    hours = hours.assign(event_id=hours["event_id"] + "h").drop(hours.index[:40])
+    more = pd.concat([rows, hours, hours.assign(event_id=hours["event_id"] + "2")])
+    said = worlds.STUDY.replace('kind = "score"', 'kind = "rate"\nper = "hours"')
+    values = ek.watch(worlds.write(tmp_path, more, said), as_of="2027-12-31").study
+    panel = values.values("score")
+    known = more[more["occurred"] < "2027-10-01"].assign(month=lambda t: t["occurred"].dt.strftime("%Y-%m"))
+    sums = known.pivot_table(index="person", columns=["code", "month"], values="value", aggfunc="sum")
+    by_hand = (sums["score"].fillna(0.0) / sums["hours"]).to_numpy()
+    order = np.argsort(values.paths.units.astype(int))
+    assert np.isnan(by_hand).sum() >= 40
+    np.testing.assert_allclose(panel[order][:, : by_hand.shape[1]], by_hand)
+
+
+def test_a_feed_without_a_register_of_dates_can_be_watched(tmp_path: Path) -> None:
+    """Where events themselves say who has a part; that had ended in advice to delete the store."""
+    register = 'adoption = "adoption.csv"\nassigned_at = "place"\nreach = "eligible"'
+    said = worlds.STUDY.replace(register, 'exposure = "part"\nassigned_at = "person"')
+    found = ek.watch(worlds.write(tmp_path, worlds.events(1.0), said), as_of="2027-08-12")
+    assert found.looks["estimate"].notna().all() and found.delivery.empty and found.alarms.empty
+
+
+def test_rows_of_weeks_are_not_made_of_a_feed_without_a_word(tmp_path: Path) -> None:
+    said = worlds.STUDY.replace('period = "month"', 'period = "week"')
+    with pytest.raises(EvalkitError, match="a feed becomes rows of months, quarters or years"):
+        ek.watch(worlds.write(tmp_path, study=said), as_of="2027-08-12")
+    by_month = said.replace("settle = 20", 'settle = 20\nperiod = "month"')
+    assert ek.watch(worlds.write(tmp_path, study=by_month), as_of="2027-08-12").study.paths.n_periods == 18
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "watch.duckdb")) as other:
+        other.execute("CREATE TABLE events (what VARCHAR)")
+    with pytest.raises(EvalkitError, match="is no store of events"), open_store(tmp_path / "watch.duckdb"):
+        pass
+
+
+def test_a_part_given_where_none_is_registered_raises_the_alarm_of_starts(tmp_path: Path) -> None:
+    """A place that is missing in the register, or is called otherwise there, had been silent."""
+    file = worlds.write(tmp_path, level_id=[*worlds.PLACES[1:6], "Place Z"])
+    found = ek.watch(file, as_of="2027-06-25").alarms
+    assert found[["alarm", "where"]].values.tolist() == [["exposure_before_start", "Place A, part"]]
+    assert found["what"].iloc[0].endswith("on, and not registered there") and found["count"].iloc[0] > 5
+
+
+def test_a_reach_that_is_written_otherwise_has_not_changed() -> None:
+    """Where a value is missing somewhere, whole numbers come as 1.0."""
+    assert alarms(worlds.events(), "2027-03-25", people=worlds.people().assign(eligible=1.0)).empty
+
+
+def test_a_register_that_is_refused_was_never_known(tmp_path: Path) -> None:
+    """It had stayed in the store, and every earlier day was refused from then on, whatever was mended."""
+    file = worlds.write(tmp_path, start="soon")
+    with pytest.raises(EvalkitError, match="start 'soon'"):
+        ek.watch(file, as_of="2027-06-12")
+    worlds.adoption().to_csv(tmp_path / "adoption.csv", index=False)
+    for day in ("2027-05-12", "2027-06-14"):
+        assert ek.watch(file, as_of=day).status["status"].tolist() == ["not a look"]
+
+
+@pytest.mark.parametrize("fault", [None, "missing_place", "two_places", "duplicate_file"])
+def test_a_fault_is_seen_on_the_day_that_a_feed_names(fault: str | None, tmp_path: Path) -> None:
+    """The command had led to the newest delivery, years after the fault and with stragglers only."""
+    made = ek.synthetic.partnership("social_prescribing", size=0.3)
+    made.write(tmp_path)
+    feed = event_feed(made, fault=fault)
+    found = ek.watch(write_feed(feed, made, tmp_path), as_of=feed.seen).alarms
+    assert set(found["alarm"]) == ({fault} if fault else set())
+
+
+def test_faults_are_put_into_outcomes_that_the_feed_holds() -> None:
+    made = ek.synthetic.partnership("rough_sleeping", size=0.1)
+    renamed = event_feed(made, fault="code_renamed").events["code"]
+    assert set(renamed) - set(event_feed(made).events["code"])
+    with pytest.raises(EvalkitError, match="no outcome that is measured in units"):
+        event_feed(made, fault="units_changed")
