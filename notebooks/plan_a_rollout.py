@@ -54,7 +54,8 @@ plan = ek.plan_rollout(BOROUGHS, parts, PERIODS, noise=noise, per_month=2, seed=
 print(plan)
 
 # %% [markdown]
-# Beside it, what people think of first. "Told apart" is the share of orders in which both can be told at all.
+# Beside it, what people think of first. "Told apart" is the share of orders in which both can be told over the whole
+# window of six months.
 
 # %%
 print(plan.rivals[["rival", "worst", "told_apart"]].round(3).to_string(index=False))
@@ -68,12 +69,8 @@ draft = plan.schedule.copy()
 together = draft["place"].isin(BOROUGHS[:6])
 draft.loc[together, "nurse"] = draft.loc[together, "policy"].clip(lower="2027-09")
 moves = plan.changes(draft, dates=4)
-print(
-    moves[["change", "dates_moved", "place_periods", "worst", "separable"]]
-    .round(3)
-    .fillna("not told")
-    .to_string(index=False)
-)
+shown = moves[["change", "dates_moved", "place_periods", "worst", "separable"]].round(3)
+print(shown.to_string(index=False, na_rep="not told"))
 
 # %% [markdown]
 # ## Open the envelope

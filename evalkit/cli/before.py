@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from evalkit.cli.screen import Screen, say, steps, titled
+from evalkit.errors import OptionError
 from evalkit.show.words import count_words, full_stop
+
+LEVEL = 0.95
 
 if TYPE_CHECKING:
     from evalkit.components import Separability
@@ -75,12 +78,14 @@ def plan(
     out: Path | None = typer.Option(
         None, "--out", help="File of the plan (default: plan.json beside the study file); of a rollout, its folder."
     ),
-    level: float = typer.Option(0.95, help="Confidence level of the likely ranges."),
+    level: float = typer.Option(LEVEL, help="Confidence level of the likely ranges, of a study's plan."),
 ) -> None:
     """Fix what will be asked of a study, with a hash; or plan a rollout that will let us tell. No outcome is read."""
     from evalkit.rollouts.file import is_rollout
 
     if is_rollout(study):
+        if level != LEVEL:
+            raise OptionError(f"--level {level:g} is for a study's plan: a rollout is planned for intervals of 95%.")
         _plan_rollout(study, out or study.parent / "plan")
         return
     with steps(2) as begin:
@@ -104,6 +109,7 @@ def _plan_rollout(file: Path, out: Path) -> None:
     from evalkit.errors import NotIdentifiedError
     from evalkit.reporting.rollout_page import write_rollout
     from evalkit.rollouts.file import read_rollout, title_of
+    from evalkit.rollouts.planning import window_words
 
     check_folder(out)
     with steps(2) as begin:
@@ -117,4 +123,8 @@ def _plan_rollout(file: Path, out: Path) -> None:
     for r in made.power.to_dict("records"):
         table.add_row(str(r["component"]), f"{r['detectable']:.3g}", str(r["status"]).replace("_", " "))
     Screen().print(table)
-    say(*made.notes, f"Wrote {page.parent}: dates, power, rivals, stress, the register and the certificate of the lot.")
+    say(
+        window_words(made.brief),
+        *made.notes,
+        f"Wrote {page.parent}: dates, power, rivals, stress, the register and the certificate of the lot.",
+    )

@@ -153,10 +153,10 @@ def cases_of(
     evaluation: Evaluated, outcome: Outcome, given: Worth | None = None, rollout: RolloutPlan | None = None
 ) -> tuple[Case, ...]:
     """Every line on one outcome, in the register's order, then combinations, then the programme. rollout: the next one,
-    whose precision and cost are held against what it would be worth to know more (first outcome)."""
+    whose precision and cost are held against what it would be worth to know more (of the outcome planned for)."""
     stakes = Stakes(evaluation, outcome, given)
     components = tuple(_components(stakes))
-    if rollout is not None and outcome == evaluation.study.outcome():
+    if rollout is not None and outcome == evaluation.study.outcome(rollout.outcome or None):
         components = tuple(_tested(c, rollout) for c in components)
     return (*components, *_bundles(stakes), _programme(stakes))
 

@@ -15,6 +15,7 @@ from evalkit.evaluation.mixed import attribution_on
 from evalkit.evaluation.results import Evaluation
 from evalkit.evaluation.value.costs import Prices
 from evalkit.evaluation.value.money import DRAWS, Value, value_of
+from evalkit.show.words import join_words
 from evalkit.study import Outcome, Study
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def decide(
     one more outcome (or one fewer, where lower is better) is worth for one unit and period, in the currency and prices
     of the costs: one amount, or the two ends of a range; by default what the table of unit costs says. A line whose
     amounts do not go together, or of which the prior does not speak, is held, with its reason. rollout: the next one
-    (`ek.next_rollout`): what it would tell of the first outcome, and what it costs, then decide whether a test is worth
-    it, instead of the rule "as much again".
+    (`ek.next_rollout`): what it would tell of the outcome that it is planned for, and what it costs, then decide
+    whether a test is worth it, instead of the rule "as much again".
 
     Rules, formulas and what they were measured to do: docs/decisions, "From a range to an act". Raises `OptionError`
     for a prior or a worth that makes no sense.
@@ -85,11 +86,26 @@ def decide(
     if not isinstance(evaluation, Evaluation):
         raise EvalkitError(f"decide needs an Evaluation; it got {type(evaluation).__name__}.")
     if rollout is not None:
-        rollout.check_possible()
+        _check_rollout(rollout, evaluation.study)
     if (known.name, given, rollout) == ("sceptical", None, None):
         return evaluation.decisions
     evaluation.check_whole("decide")
     return decisions_on(every_case(evaluation, given, rollout), known, evaluation.study.currency)
+
+
+def _check_rollout(rollout: object, study: Study) -> None:
+    """Raise `OptionError` for what is no plan of the study's components and outcomes."""
+    from evalkit.rollouts.planning import RolloutPlan
+
+    if not isinstance(rollout, RolloutPlan):
+        raise OptionError(f"rollout={spelt(rollout)} is not a choice. Give what ek.next_rollout(study) made.")
+    rollout.check_possible()
+    unknown = {n for names in rollout.brief.members for n in names} - {c.name for c in study.components}
+    if unknown or rollout.outcome not in ("", *(o.column for o in study.outcomes)):
+        what = f"components {join_words(sorted(map(repr, unknown)))}" if unknown else f"outcome {rollout.outcome!r}"
+        raise OptionError(
+            f"The rollout is planned for {what}, which the study does not have. Give what ek.next_rollout(study) made."
+        )
 
 
 def _worth(given: float | Sequence[float] | None) -> tuple[float, float] | None:

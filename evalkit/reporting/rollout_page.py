@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from evalkit.folders import replaced
 from evalkit.reporting.blocks import Block, Heading, Listing, Paragraph, to_html
 from evalkit.reporting.strict import PAGE, strict
 from evalkit.rollouts.allocation import FILE, REGISTER, Allocation
-from evalkit.rollouts.planning import RolloutPlan
+from evalkit.rollouts.planning import RolloutPlan, window_words
 from evalkit.show.tables import Table, csv_text, make_table
-from evalkit.show.words import escaped
+from evalkit.show.words import escaped, join_words
 
 MADE = ("schedule.csv", "power.csv", "rivals.csv", "stress.csv", "plan.html", FILE, REGISTER)
 _FRAME = """<!DOCTYPE html>
@@ -34,11 +35,27 @@ _FRAME = """<!DOCTYPE html>
 </body>
 </html>
 """
-_RIVALS = {"rival": "Rollout", "worst": "Hardest to tell", "told_apart": "Share told apart"}
+_RIVALS = {"rival": "Rollout", "worst": "Hardest to tell", "told_apart": "Share told apart throughout"}
 _STRESS = {
     "case": "Case", "component": "Component", "detectable": "Detectable (median)",
     "worst": "9 in 10 are better than", "told_apart": "Share told apart",
 }  # fmt: skip
+_COSTS = {
+    "component": "Component", "starts": "Places that start", "person_periods": "Periods of people",
+    "waiting": "Periods of waiting", "cost": "Cost",
+}  # fmt: skip
+_WAIT = (
+    "Periods of waiting are those by which places start later than they might, added up: what the answer costs the "
+    "people there."
+)
+_WHOLE = (
+    "Told apart throughout means over the whole window. Where only its beginning can be told, the detectable effect is "
+    "about that."
+)
+_ORDERS = (
+    "Whole rows were dealt, so that a test by the orders of chance is of all components at once. Of one alone it needs "
+    "orders that leave all other dates as they are: there are {each}. From 20 on such a test can tell at 5 in 100."
+)
 _NOT = (
     "A detectable effect is the smallest that the 95% interval of the later report would tell from zero with a chance "
     "of 8 in 10, under the noise assumed. That noise is a guess or read from the past: look at the table of what could "
@@ -77,15 +94,29 @@ def blocks_of(plan: RolloutPlan, tables: Mapping[str, pd.DataFrame], given: Allo
         Heading(2, "Who starts what, when"),
         _table(tables["schedule"], "First period of each component in each place", {"place": "Place"}),
         Paragraph(_LOT.format(of=len(given.candidates), file=FILE)),
+        Paragraph(_ORDERS.format(each=join_words(f"{n:,} for {name}" for name, n in given.orders.items()))),
         Heading(2, "What it would let us tell"),
         plan.table(),
+        Paragraph(window_words(plan.brief)),
         Paragraph(_NOT),
+        Heading(2, "What it takes"),
+        _table(_takes(plan.costs), "Starts, and how long people have it or wait for it", _COSTS),
+        Paragraph(_WAIT),
         Heading(2, "Beside other ways to roll out"),
         _table(tables["rivals"], "Detectable effects of other rollouts", _RIVALS),
+        Paragraph(_WHOLE),
         Heading(2, "What could go otherwise"),
         _table(tables["stress"], "Detectable effects when things go otherwise", _STRESS),
     ]  # fmt: skip
     return [*blocks, Heading(2, "Taken for granted"), Listing(plan.notes)] if plan.notes else blocks
+
+
+def _takes(costs: pd.DataFrame) -> pd.DataFrame:
+    """The costs as the page has them: in whole numbers, and no column of costs where nobody has said any."""
+    shown = costs[list(_COSTS)].astype({"person_periods": object, "cost": object})
+    for name in ("person_periods", "cost"):
+        shown[name] = ["not said" if np.isnan(v) else f"{v:,.0f}" for v in costs[name]]
+    return shown if costs["cost"].notna().any() else shown.drop(columns="cost")
 
 
 def _table(frame: pd.DataFrame, caption: str, labels: Mapping[str, str]) -> Table:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import factorial, prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,12 @@ NEAR = 1.05
 """How much worse than the best an allocation may be where places differ."""
 TRIED = 200
 FILE, REGISTER = "allocation.toml", "adoption.csv"
+RULE = (
+    "number of the allocation = SHA-256 of '<seed>:<hash>' modulo how many there are; hash = SHA-256 of places, "
+    "components, blocks, rows and candidates"
+)
+OLD_RULE = "number of the allocation = SHA-256 of '<seed>:<hash>' modulo how many there are"
+"""Of certificates whose hash says nothing of dates, so that rows could be exchanged after the draw."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +50,23 @@ class Allocation:
     @property
     def certificate(self) -> dict[str, object]:
         """What is needed to draw again: the rule, the seed, and the allocations that it draws from, with their hash."""
-        places = self.schedule["place"].tolist()
+        drawn_from = ground(self.rows, self.blocks, self.candidates)
         return {
-            "evalkit": __version__, "seed": self.seed,
-            "rule": "number of the allocation = SHA-256 of '<seed>:<hash>' modulo how many there are",
-            "hash": candidates_hash(places, self.candidates), "drawn": self.chosen, "of": len(self.candidates),
-            "possible": str(self.possible), "places": places, "components": self.schedule.columns[1:].tolist(),
-            "blocks": [list(b) for b in self.blocks], "candidates": self.candidates.tolist(),
+            "evalkit": __version__, "seed": self.seed, "rule": RULE, "hash": ground_hash(drawn_from),
+            "drawn": self.chosen, "of": len(self.candidates), "possible": str(self.possible),
+            **{key: value for key, value in drawn_from.items() if key != "rows"},
         }  # fmt: skip
+
+    @property
+    def orders(self) -> dict[str, int]:
+        """Of each component, in how many ways its dates could have been dealt among places of a block that share the
+        dates of all others: orders by which a test of that component alone could be told from chance."""
+        rows, out = self.schedule.set_index("place").map(str), dict[str, int]()
+        for name in rows.columns:
+            others = pd.Series(map(tuple, rows.drop(columns=name).to_numpy()), rows.index)
+            shared = [own for b in self.blocks for _, own in rows[name][list(b)].groupby(others[list(b)])]
+            out[str(name)] = prod(factorial(len(s)) // prod(map(factorial, s.value_counts())) for s in shared)
+        return out
 
     @property
     def register(self) -> pd.DataFrame:
@@ -64,9 +80,14 @@ class Allocation:
         return pd.DataFrame(rows, columns=["component", "level_id", "start", "end", "dose", "certainty"])
 
     def save(self, file: str | Path) -> Path:
-        """Write the certificate, and adoption.csv beside it; returns the certificate's path."""
+        """Write the certificate, and adoption.csv beside it; returns the path of the first. Raises `EvalkitError` where
+        an adoption.csv is there that belongs to no certificate."""
         path = Path(file)
         path = path if path.suffix == ".toml" else path / FILE
+        if (path.parent / REGISTER).exists() and not path.exists():
+            raise EvalkitError(
+                f"There is a register already: {REGISTER} in {str(path.parent)!r}. Keep it, and name another folder."
+            )
         put(path.parent / REGISTER, self.register.to_csv(index=False).encode())
         return put(path, self.text().encode())
 
@@ -76,21 +97,38 @@ class Allocation:
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in self.certificate.items()]
         lines += [f"made = {date.today().isoformat()}", ""]
         for name, table in (("given", self.schedule), ("rows", self.rows.drop(columns="place"))):
-            for record in table.to_dict("records"):
-                said = (f"{_toml(k)} = {_toml(v)}" for k, v in record.items() if v is not None)
+            for record in _records(table):
+                said = (f"{_toml(k)} = {_toml(v)}" for k, v in record.items())
                 lines += [f"[[{name}]]", *said, ""]
             lines += [""]
         return "\n".join(lines[:-1])
 
 
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Rows as a certificate has them: periods that are numbers as numbers, others in words, nothing for never."""
+    return [
+        {str(k): v if isinstance(v, (int, float)) else str(v) for k, v in record.items() if v is not None}
+        for record in table.to_dict("records")
+    ]
+
+
 def _toml(value: object) -> str:
     """A name or a period as TOML has it: numbers as numbers, others in quotes."""
-    return json.dumps(value if isinstance(value, (int, float)) else str(value), ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
-def candidates_hash(places: Sequence[str], candidates: np.ndarray) -> str:
-    """SHA-256 over the places and all allocations that could be drawn."""
-    return hashlib.sha256(json.dumps([list(places), candidates.tolist()]).encode()).hexdigest()
+def ground(rows: pd.DataFrame, blocks: Sequence[Sequence[str]], candidates: np.ndarray) -> dict[str, object]:
+    """What a lot is drawn from, and all that it decides."""
+    return {
+        "places": rows["place"].tolist(), "components": rows.columns[1:].tolist(),
+        "blocks": [list(b) for b in blocks], "rows": _records(rows.drop(columns="place")),
+        "candidates": candidates.tolist(),
+    }  # fmt: skip
+
+
+def ground_hash(drawn_from: Mapping[str, object]) -> str:
+    """SHA-256 over the places, components, blocks, dates and all allocations that could be drawn."""
+    return hashlib.sha256(json.dumps(drawn_from, sort_keys=True).encode()).hexdigest()
 
 
 def drawn(seed: int, hashed: str, of: int) -> int:
@@ -103,19 +141,31 @@ def replay(file: str | Path) -> pd.DataFrame:
     hold: other allocations than its hash says, or another one than the seed draws."""
     try:
         said = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-        candidates, places = np.array(said["candidates"]), said["places"]
+        candidates, places = said["candidates"], said["places"]
         chosen = drawn(said["seed"], said["hash"], len(candidates))
-        rows, given = said["rows"], said["given"]
-        said.setdefault("components", list(dict.fromkeys(k for r in rows for k in r)))  # of an older certificate
-        made = [{"place": p, **rows[r]} for p, r in zip(places, candidates[chosen], strict=True)]
+        made = [{"place": p, **said["rows"][r]} for p, r in zip(places, candidates[chosen], strict=True)]
+        hashed, written = _hash_of(said), [said[key] for key in ("drawn", "of", "possible", "given")]
+        drawn_again = [chosen, len(candidates), str(_possible(said["blocks"])), made]
+        found = pd.DataFrame(made, index=places, columns=["place", *said["components"]]).astype(object)
     except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError, RecursionError) as error:
         raise EvalkitError(f"{str(file)!r} is no certificate of an allocation: {error}.") from None
-    if candidates_hash(places, candidates) != said["hash"]:
-        raise EvalkitError(f"{str(file)!r}: the allocations are not those of the hash. Somebody changed the file.")
-    if chosen != said["drawn"] or made != given:
+    if hashed != said["hash"]:
+        raise EvalkitError(
+            f"{str(file)!r}: dates and allocations are not those of the hash. Somebody changed the file."
+        )
+    if written != drawn_again:
         raise EvalkitError(f"{str(file)!r}: the seed draws another allocation than is written. Somebody changed it.")
-    found = pd.DataFrame(made, index=places, columns=["place", *said["components"]]).astype(object)
     return found.where(found.notna(), None)
+
+
+def _hash_of(said: dict[str, Any]) -> str:
+    """The hash that a certificate should have, by the rule that it names."""
+    if said["rule"] == RULE:
+        return ground_hash({key: said[key] for key in ("places", "components", "blocks", "rows", "candidates")})
+    if said["rule"] != OLD_RULE:
+        raise ValueError(f"its rule is not known: {said['rule']}")
+    said.setdefault("components", list(dict.fromkeys(k for r in said["rows"] for k in r)))
+    return hashlib.sha256(json.dumps([said["places"], said["candidates"]]).encode()).hexdigest()
 
 
 def allocate(brief: Brief, starts: np.ndarray, seed: int) -> Allocation:
@@ -139,13 +189,10 @@ def allocate(brief: Brief, starts: np.ndarray, seed: int) -> Allocation:
         search = Search(brief, 0)
         loss = np.array([search.loss(starts[c]) for c in candidates])
         candidates = candidates[loss <= NEAR * loss.min()]
-    chosen = drawn(seed, candidates_hash(brief.places, candidates), len(candidates))
-    rows = [len(b) for b in blocks]
-    possible = prod(factorial(n) for n in rows)
     names = tuple(tuple(brief.places[i] for i in b) for b in blocks)
-    return Allocation(
-        brief.frame(starts[candidates[chosen]]), brief.frame(starts), names, candidates, chosen, seed, possible
-    )  # fmt: skip
+    rows = brief.frame(starts)
+    chosen = drawn(seed, ground_hash(ground(rows, names, candidates)), len(candidates))
+    return Allocation(brief.frame(starts[candidates[chosen]]), rows, names, candidates, chosen, seed, _possible(blocks))
 
 
 def _blocks(brief: Brief) -> list[np.ndarray]:
@@ -154,6 +201,11 @@ def _blocks(brief: Brief) -> list[np.ndarray]:
     _, of = np.unique(key, axis=0, return_inverse=True)
     free = (brief.low < brief.high).any(axis=1) | brief.never.any(axis=1)
     return [b for c in np.unique(of) if len(b := np.flatnonzero((of.ravel() == c) & free)) > 1]
+
+
+def _possible(blocks: Sequence[Sequence[object] | np.ndarray]) -> int:
+    """How many allocations there are in all."""
+    return prod(factorial(len(b)) for b in blocks)
 
 
 def _shares_differ(brief: Brief, blocks: list[np.ndarray]) -> bool:

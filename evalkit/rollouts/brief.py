@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
@@ -13,34 +13,14 @@ import pandas as pd
 from evalkit.errors import OptionError, Problem, is_number, is_whole, raise_problems, spelt, suggest
 from evalkit.rollouts.dates import is_never, make_calendar_of, place_of
 from evalkit.rollouts.noise import Noise
+from evalkit.rollouts.together import Planned, fixed_at, group_numbers, merge, reach_key
+from evalkit.show.words import join_words
 from evalkit.study.calendar import Calendar
+from evalkit.study.schema import odd_ids
 
 BASE_WINDOW = 6
 """Periods before a start that a plan leaves free, where dates allow, as headlines read up to so many."""
 MOST_PLACES, MOST_COMPONENTS = 200, 10
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A component to be rolled out.
-
-    earliest, latest: first and last period in which it may start. wanted: effect that is to be found, in the outcome's
-    unit. reach: share of the people whom it can reach, or the column of `places` that holds it (None: everybody).
-    per_month: most places that may start it in one period. fixed: place -> the period in which it starts there, None
-    for never. everywhere: whether every place must get it by `latest`. lag: periods before an effect can show.
-    unit_cost: of one person and period.
-    """
-
-    name: str
-    earliest: object = None
-    latest: object = None
-    wanted: float | None = None
-    reach: str | float | None = None
-    per_month: int | None = None
-    fixed: Mapping[str, object] = field(default_factory=dict)
-    everywhere: bool = True
-    lag: int = 0
-    unit_cost: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +115,7 @@ class Brief:
         """(P, K) positions from such a table. Raises `OptionError` where places or components differ."""
         if not isinstance(frame, pd.DataFrame):
             raise OptionError("The draft is no table. Give a frame with place and a column a component.")
+        _named_once(frame, "The draft")
         table = frame.reset_index() if "place" not in frame and frame.index.name == "place" else frame
         columns = [names[0] for names in self.members]
         missing = [c for c in ("place", *columns) if c not in table]
@@ -144,7 +125,17 @@ class Brief:
         if sorted(named) != sorted(self.places):
             raise OptionError("The draft's places are not those of the brief. Give each of them one row.")
         rows = table.set_index(table["place"].astype(str)).loc[list(self.places)]
+        for g in np.unique(self.groups):
+            joined = [n for k in np.flatnonzero(self.groups == g) for n in self.members[k] if n in rows]
+            self._start_as_one(rows[joined])
         return np.array([[self.position(rows.iloc[i][n]) for n in columns] for i in range(len(rows))])
+
+    def _start_as_one(self, rows: pd.DataFrame) -> None:
+        """Raise `OptionError` where components that must start together (columns) do not in some place."""
+        for place, *dates in rows.itertuples():
+            if len({self.position(d) for d in dates}) > 1:
+                both = " and ".join(map(repr, rows))
+                raise OptionError(f"{both} must start together, but the draft has different dates for them in {place}.")
 
 
 # ---------------------------------------------------------------- the door
@@ -178,13 +169,24 @@ def make_brief(
     raise_problems(problems, OptionError)
     never = np.tile([not c.everywhere for c in merged], (P, 1))
     never &= ~np.array([[n in map(str, c.fixed) for c in merged] for n in names])
+    groups = group_numbers(members, together)
+    _stay_away_together(groups, low, high, never, T)
     return Brief(
         places=tuple(names), people=table["people"].to_numpy(float), components=merged, share=share, reach_of=reach_of,
         calendar=calendar, noise=noise, window=window, low=low, high=high, never=never,
         most=np.array([P if c.per_month is None else c.per_month for c in merged]),
-        most_in_all=P * len(merged) if per_month is None else per_month, groups=_groups(members, together), past=past,
-        notes=notes, contradictions=tuple(asked), members=members, unit_costs={c.name: c.unit_cost for c in components},
+        most_in_all=P * len(merged) if per_month is None else per_month, groups=groups, past=past, notes=notes,
+        contradictions=tuple(asked), members=members, unit_costs={c.name: c.unit_cost for c in components},
     )  # fmt: skip
+
+
+def _stay_away_together(groups: np.ndarray, low: np.ndarray, high: np.ndarray, never: np.ndarray, periods: int) -> None:
+    """Where one of those that start together is fixed never to come, others that may stay away do."""
+    for g in np.unique(groups):
+        k = np.flatnonzero(groups == g)
+        away = (low[:, k] >= periods).any(axis=1) & (never[:, k] | (low[:, k] >= periods)).all(axis=1)
+        at = np.ix_(away, k)
+        low[at], high[at], never[at] = periods, periods, False
 
 
 def _fix(
@@ -203,69 +205,11 @@ def _fix(
             )
             continue
         i, never = names.index(str(place)), is_never(moment)
-        low[i, k] = high[i, k] = _fixed_at(c, place, calendar)
+        low[i, k] = high[i, k] = fixed_at(c, place, calendar)
         if not never and (low[i, k] < first or (high[i, k] > last and c.latest is not None)):
             bounds = f"{'' if c.earliest is None else values[first]} to {'' if c.latest is None else values[last]}"
             said.append(f"{c.name!r} is fixed at {moment} in {place}, outside the dates that it may have ({bounds}).")
     return said
-
-
-def _fixed_at(c: Planned, place: str, calendar: Calendar) -> int:
-    """Position of the start that is fixed for a component in a place; that after the last period for never."""
-    moment = c.fixed[place]
-    return len(calendar) if is_never(moment) else place_of(calendar, moment, f"fixed of {c.name!r} in {spelt(place)}")
-
-
-def merge(
-    components: Sequence[Planned], together: Sequence[Sequence[str]], calendar: Calendar
-) -> tuple[tuple[Planned, ...], tuple[tuple[str, ...], ...], list[str]]:
-    """Components that start together and reach the same people are one, 'a+b': no rollout tells them apart. Names of
-    those that each stands for, and sentences on those that were asked for one by one, or whose dates contradict each
-    other."""
-    groups, said = _groups([(c.name,) for c in components], together), []
-    out: list[Planned] = []
-    names: list[tuple[str, ...]] = []
-    for g in np.unique(groups):
-        members = [c for c, own in zip(components, groups, strict=True) if own == g]
-        if len(members) == 1 or len({str(c.reach) for c in members}) > 1:
-            out += members
-            names += [(c.name,) for c in members]
-            continue
-        labels, wanted = (
-            " and ".join(repr(c.name) for c in members),
-            [c.wanted for c in members if c.wanted is not None],
-        )
-        if len(wanted) > 1:
-            said.append(
-                f"{labels} must start together everywhere and reach the same people, so that no rollout can tell one "
-                "from the other; yet an effect of each is wanted. Want one effect, of both together, or let them part."
-            )
-        fixed: dict[str, object] = {}
-        at: dict[str, int] = {}
-        for c in members:
-            said += [f"{labels} must start together, but have different dates fixed in {p}." for p in c.fixed
-                     if at.setdefault(str(p), _fixed_at(c, p, calendar)) != _fixed_at(c, p, calendar)]  # fmt: skip
-            fixed |= {str(p): m for p, m in c.fixed.items()}
-        most = [c.per_month for c in members if c.per_month is not None]
-        out.append(replace(
-            members[0], name="+".join(c.name for c in members), wanted=wanted[0] if wanted else None, fixed=fixed,
-            earliest=_bound(members, "earliest", calendar), latest=_bound(members, "latest", calendar),
-            per_month=min(most, default=None), everywhere=all(c.everywhere for c in members),
-            lag=max(c.lag for c in members),
-        ))  # fmt: skip
-        names.append(tuple(c.name for c in members))
-    return tuple(out), tuple(names), said
-
-
-def _bound(members: Sequence[Planned], which: str, calendar: Calendar) -> object:
-    """The date that all keep to: the last of those before which one may not start, the first of those by which one
-    must have."""
-    given = [
-        (place_of(calendar, m, f"{which} of {c.name!r}"), m) for c in members if (m := getattr(c, which)) is not None
-    ]
-    if not given:
-        return None
-    return (max if which == "earliest" else min)(given, key=lambda pair: pair[0])[1]
 
 
 def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
@@ -285,6 +229,8 @@ def _wrong_components(components: Sequence[Planned]) -> list[Problem]:
         where = f"Planned({c.name!r})"
         if not isinstance(c.name, str) or not c.name.strip() or c.name == "place":
             found.append(Problem(f"{c.name!r} is no name of a component", where, "Use a word."))
+        elif hidden := [what for what, _ in odd_ids([c.name])]:
+            found.append(Problem(f"The name {hidden[0]}", where, "Mend it."))
         if c.wanted is not None and (not is_number(c.wanted) or not c.wanted):
             found.append(
                 Problem(
@@ -330,13 +276,20 @@ def _wrong_groups(together: object) -> list[Problem]:
     return [
         Problem(f"together={spelt(members)} joins nothing", "", "Give pairs of names: [('policy', 'nurse')].")
         for members in groups
-        if not isinstance(members, (list, tuple)) or len(members) < 2
+        if not isinstance(members, (list, tuple)) or len({str(m) for m in members}) < 2
     ]
+
+
+def _named_once(table: pd.DataFrame, what: str) -> None:
+    """Raise `OptionError` where a column stands twice."""
+    if len(twice := table.columns[table.columns.duplicated()]):
+        raise OptionError(f"{what} has the column {spelt(twice[0])} twice. Keep one of them.")
 
 
 def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataFrame:
     """Names and people of the places. Raises `OptionError` for none, for names twice and for people that are none."""
     if isinstance(places, pd.DataFrame):
+        _named_once(places, "places")
         table = places.reset_index() if "place" not in places and places.index.name == "place" else places.copy()
         if "place" not in table:
             raise OptionError(f"places has no column 'place'. It has: {', '.join(map(str, places.columns))}.")
@@ -355,6 +308,11 @@ def places_table(places: Sequence[str] | pd.DataFrame, noise: Noise) -> pd.DataF
         problems.append(Problem(f"{len(table):,} places", "places", f"Plan at most {MOST_PLACES}; group small ones."))
     if named.isna().any() or (named.astype(str).str.strip() == "").any():
         problems.append(Problem("A place has no name", "places", "Name every place."))
+    problems += [
+        Problem(f"A place's name {what}: {', '.join(map(spelt, ids[:3]))}", "places", "Write each name one way.")
+        for what, ids in odd_ids(named.dropna().astype(str).drop_duplicates().tolist())
+        if any(i.strip() for i in ids)
+    ]
     if (twice := named[named.astype(str).duplicated()]).size:
         problems.append(Problem(f"The place {spelt(twice.iloc[0])} stands twice", "places", "Give each place one row."))
     if not (np.isfinite(people) & (people > 0)).all():
@@ -371,10 +329,9 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
     share, reach_of, notes = np.ones((len(table), len(components))), [], []
     known: list[str] = []
     for k, c in enumerate(components):
-        if c.reach is None or c.reach == 1:
+        if not (key := reach_key(c)):
             reach_of.append(-1)
             continue
-        key = c.reach if isinstance(c.reach, str) else f"{c.name} {c.reach}"
         if key not in known:
             known.append(key)
         reach_of.append(known.index(key))
@@ -394,17 +351,12 @@ def _reaches(table: pd.DataFrame, components: Sequence[Planned]) -> tuple[np.nda
             notes.append(
                 f"places has no column {spelt(c.reach)}: half of the people are taken to be within reach of {c.name!r}."
             )
-    return share, tuple(reach_of), tuple(notes)
+    notes += [_nearly_nobody(table, c.name, share[:, k]) for k, c in enumerate(components)]
+    return share, tuple(reach_of), tuple(n for n in notes if n)
 
 
-def _groups(members: Sequence[Sequence[str]], together: Sequence[Sequence[str]]) -> np.ndarray:
-    """(K,) one number for all that start together. members: (K,) names of those that each component stands for."""
-    group = np.arange(len(members))
-    names = {m: k for k, own in enumerate(members) for m in own}
-    for joined in together:
-        for m in joined:
-            if m not in names:
-                raise OptionError(f"together names {spelt(m)}. {suggest(str(m), names, 'Components')}")
-        at = [names[m] for m in joined]
-        group[np.isin(group, group[at])] = group[at].min()
-    return group
+def _nearly_nobody(table: pd.DataFrame, name: str, share: np.ndarray) -> str:
+    """What is taken for granted where fewer than half a person is within reach; "" where that is nowhere."""
+    few = table["place"][table["people"].to_numpy() * share < 0.5].tolist()
+    where = join_words(few[:3] if len(few) <= 3 else [*few[:3], f"{len(few) - 3} more"])
+    return f"{name!r} reaches hardly anybody in {where}: one person is reckoned there." if few else ""

@@ -127,13 +127,17 @@ def _row(brief: Brief, draft: np.ndarray, starts: np.ndarray, weights: str) -> t
             f"{place}: {brief.names[g[0]]} {values[draft[i, g[0]]]} to {values[starts[i, g[0]]]}"
             for g in search.groups if draft[i, g[0]] != starts[i, g[0]]
         ]  # fmt: skip
-    each = {f"detectable_{law.component}": law.detectable for law in found}
-    worst = np.nan if any(np.isnan(d) for d in each.values()) else max(each.values())
+    asked = [law for law, told in zip(found, brief.asked, strict=True) if told]
     row = {
-        "dates_moved": len(moves), "place_periods": _cost(search, draft, starts), **each, "worst": worst,
-        **{f"status_{law.component}": law.status for law in found},
-        "separable": all(law.status == "separable" for law in found),
-        "survives": all(len(law.error) > 0 for law in found),
+        "dates_moved": len(moves), "place_periods": _cost(search, draft, starts),
+        **{f"detectable_{law.component}": law.detectable for law in found},
+        "worst": float(np.max([law.detectable for law in asked])),  # NaN where one cannot be told
+        **{
+            f"status_{name}": law.status if len(names) == 1 else "bundle_only"
+            for law, names in zip(found, brief.members, strict=True) for name in names
+        },
+        "separable": all(law.status == "separable" for law in asked),
+        "survives": all(len(law.error) > 0 for law in asked),
         "moves": "; ".join(moves),
     }  # fmt: skip
     return row, starts

@@ -11,18 +11,24 @@ from evalkit.errors import OptionError, is_number, spelt
 from evalkit.study.calendar import Calendar, calendar_kind, complete, following, make_calendar
 
 MOST_PERIODS = 240
+_LONGER = {"month": ("quarter", "number"), "quarter": ("number",)}
+"""Kinds of periods that hold several of a calendar's, so that they are none of them."""
 
 
 def is_never(moment: object) -> bool:
-    """Whether something stands for a start that never comes: nothing at all."""
-    return moment is None or moment is pd.NaT or (isinstance(moment, float) and np.isnan(moment)) or moment == ""
+    """Whether something stands for a start that never comes: nothing at all, or the word that plans have for it."""
+    nothing = moment is None or moment is pd.NaT or moment is pd.NA
+    if isinstance(moment, str):
+        return moment.strip().lower() in ("", "never")
+    return nothing or (isinstance(moment, float) and bool(np.isnan(moment)))
 
 
 def place_of(calendar: Calendar, moment: object, what: str) -> int:
     """Position of a period on a calendar. Raises `OptionError` for what is none of its periods."""
-    where = calendar.place(np.array([moment], dtype=object))[0]
+    alone = np.array([moment], dtype=object)
+    where, longer = calendar.place(alone)[0], calendar_kind(alone) in _LONGER.get(calendar.kind, ())
     found = np.flatnonzero((calendar.start <= where) & (where < calendar.stop))
-    if not len(found):
+    if not len(found) or longer:
         first, last = calendar.values[0], calendar.values[-1]
         raise OptionError(
             f"{what} is {spelt(moment)}, which is no period from {first} to {last}. Write it like {spelt(first)}."

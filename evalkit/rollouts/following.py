@@ -19,8 +19,8 @@ from evalkit.study.study import Study
 
 LATER = "{name!r} is on in every place: nothing is left to start."
 PART = (
-    "{name!r} was decided elsewhere than by {level}: a {level} counts as with it from the first period in which "
-    "anybody has it."
+    "{name!r} was decided elsewhere than by {level}: each {level} counts as with it from the first period in which "
+    "anybody there has it."
 )
 STOPPED = "{name!r} stopped somewhere: it is planned as if it had stayed."
 
@@ -43,28 +43,31 @@ def next_rollout(
     check_periods("more", more, 1)
     check_periods("window", window, 1)
     paths, starts, notes = study.paths, history(study.paths), []
-    T = paths.n_periods
+    T, asked = paths.n_periods, study.outcome(outcome)
     whole = carried_on(study.calendar, more)
     values = whole.values.tolist()
-    level, matters = paths.levels[paths.cluster], study.outcome(outcome).matters
-    table = _places(paths)
-    planned = []
+    level, matters = paths.levels[paths.cluster], asked.matters
+    if matters is not None and asked.better == "lower":
+        matters = -matters
+    table, reaches, planned = _places(paths), _reaches(study), []
     for k, c in enumerate(study.components):
         fixed = {str(p): values[s] for p, s in zip(level.names, starts[:, k], strict=True) if s < T}
         planned.append(Planned(
-            c.name, wanted=matters, reach=f"reach of {c.name}", fixed=fixed, everywhere=False, lag=int(c.lag),
+            c.name, wanted=matters, reach=reaches.get(c.reach), fixed=fixed, everywhere=False, lag=int(c.lag),
             unit_cost=c.unit_cost,
         ))  # fmt: skip
         notes += _notes(paths, k, starts[:, k])
     noise = noise if noise is not None else Noise.from_study(study, outcome)
+    noise = replace(noise, reached={reaches[c]: sd for c, sd in noise.reached.items() if c in reaches})
     brief = make_brief(table, planned, whole, noise, window, (), per_month, values[T])
     brief = replace(brief, asked=np.array([bool((starts[:, k] >= T).any()) for k in range(len(planned))]))
     brief, said = _tellable(brief)
     brief = replace(brief, notes=(*notes, *said))
     if not brief.asked.any():
         nothing = np.where(starts >= T, brief.T, starts)
-        return RolloutPlan(brief, nothing, seed, impossible=("Nothing is left to start that would tell more.", *said))
-    return search_plan(brief, seed, effort=effort)
+        proof = ("Nothing is left to start that would tell more.", *said)
+        return RolloutPlan(brief, nothing, seed, impossible=proof, outcome=asked.column)
+    return search_plan(brief, seed, effort=effort, outcome=asked.column)
 
 
 def history(paths: Paths) -> np.ndarray:
@@ -75,6 +78,16 @@ def history(paths: Paths) -> np.ndarray:
     out = np.full((len(level.names), len(paths.components)), T)
     np.minimum.at(out, level.codes, first)
     return out
+
+
+def _reaches(study: Study) -> dict[str | None, str]:
+    """The study's columns of reach, and what each is called in the table of places: those that one column reaches are
+    the same people."""
+    found: dict[str | None, str] = {}
+    for c in study.components:
+        if c.reach is not None:
+            found.setdefault(c.reach, f"reach of {c.name}")
+    return found
 
 
 def _places(paths: Paths) -> pd.DataFrame:

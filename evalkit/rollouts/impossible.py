@@ -104,14 +104,15 @@ def why_unseen(brief: Brief, search: Search, v: int) -> Iterator[str]:
 
 
 def _pairs(brief: Brief, search: Search, v: int, span: int) -> tuple[int, int]:
-    """Places that could start beside another that waits and whose other components could do the same, and places that
-    could wait so."""
+    """Places that could start beside another that waits and whose other components could do the same, or do not reach
+    everybody in either, and places that could wait so."""
     P, T = len(brief.places), brief.T
     may = np.zeros((P, len(search.groups), T + 1), dtype=bool)
     for i, row in enumerate(search.domain):
         for w, d in enumerate(row):
             may[i, w, d] = True
     others = [w for w in range(len(search.groups)) if w != v]
+    spared = [(brief.share[:, search.groups[w]] < 1).all(axis=1) for w in range(len(search.groups))]
     good = np.zeros((P, P), dtype=bool)
     for g in range(1, T - span + 1):
         pair = may[:, v, g][:, None] & may[:, v, g + span :].any(axis=1)
@@ -119,7 +120,7 @@ def _pairs(brief: Brief, search: Search, v: int, span: int) -> tuple[int, int]:
             early, late = may[:, w, :g].any(axis=1), may[:, w, g + span :].any(axis=1)
             middle = may[:, w, g : g + span].astype(int)
             same = (middle @ middle.T) > 0
-            pair &= np.outer(early, early) | np.outer(late, late) | same
+            pair &= np.outer(early, early) | np.outer(late, late) | same | np.outer(spared[w], spared[w])
         good |= pair
     np.fill_diagonal(good, False)
     return int(good.any(axis=1).sum()), int(good.any(axis=0).sum())

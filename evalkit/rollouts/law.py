@@ -7,15 +7,16 @@ jointly normal, so that the chance that the printed interval leaves out zero fol
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import stdtrit
 
 from evalkit.components.status import Ruling, make_audit
 from evalkit.components.wording import Names
-from evalkit.designs.noise.model import CellMeans, Targets, make_places, untreated_columns, with_noise
+from evalkit.designs.noise.model import CellMeans, make_places, untreated_columns, with_noise
 from evalkit.designs.noise.untreated import Place, Untreated
 from evalkit.designs.noise.weighing import NOTHING
 from evalkit.designs.rollout.contrast import Contrast
@@ -35,6 +36,9 @@ from evalkit.vocabulary import SAME, TRIPLE
 
 LEVEL, POWER = 0.95, 0.80
 DRAWS, SEED = 8000, 20270104
+BY_PEOPLE = "people tell it, and equal weights are planned for comparisons of starts only"
+MOST_STEPS, CLOSE = 20, 1e-3
+"""Steps to the effect that is detected under the noise that it makes itself, and when it is near enough."""
 MOST_UNITS = 4000
 
 
@@ -59,7 +63,8 @@ def paths_of(brief: Brief, starts: np.ndarray) -> Paths:
 class Law:
     """One component's estimate under a plan. status, until: as separability says. exposed, comparison: places on either
     side. se: standard deviation of the estimate. draws: (n,) errors and half-widths of intervals; empty where no
-    interval can be given, for the reason. design: that of its headline."""
+    interval can be given, for the reason. design: that of its headline. moved: the same draws where its own effect is
+    another than that wanted; None where noise does not hang on it."""
 
     component: str
     status: str
@@ -71,9 +76,11 @@ class Law:
     half: np.ndarray = field(default_factory=lambda: np.empty(0))
     reason: str = ""
     design: str = ""
+    moved: Callable[[float], tuple[np.ndarray, np.ndarray]] | None = None
 
     def power(self, effect: float) -> float:
-        """Chance that the printed interval leaves out zero when the effect is this large."""
+        """Chance that the printed interval leaves out zero when the effect is this large, under the noise of effects
+        as large as are wanted."""
         if not len(self.error) or not np.isfinite(effect):
             return np.nan if not np.isfinite(effect) else 0.0
         found = abs(effect) > self.half - self.error
@@ -81,8 +88,17 @@ class Law:
 
     @cached_property
     def detectable(self) -> float:
-        """Smallest effect that is found with a chance of 8 in 10."""
-        return float(np.quantile(self.half - self.error, POWER)) if len(self.error) else np.nan
+        """Smallest effect that is found with a chance of 8 in 10: where it moves people of a share, under the noise of
+        those whom it moves itself."""
+        if not len(self.error):
+            return np.nan
+        found = float(np.quantile(self.half - self.error, POWER))
+        for _ in range(MOST_STEPS if self.moved is not None else 0):
+            before, (error, half) = found, self.moved(found)  # type: ignore[misc]
+            found = float(np.quantile(half - error, POWER))
+            if abs(found - before) <= CLOSE * before:
+                break
+        return found
 
 
 def laws(brief: Brief, starts: np.ndarray, weights: str = "least_noise", only: int | None = None) -> tuple[Law, ...]:
@@ -104,6 +120,8 @@ def law_of(brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | 
     law = Law(name, ruling.status, until - lag + 1, *sides, design=ruling.best_design)
     if ruling.status != "separable" or ruling.best_design not in (SAME, TRIPLE):
         return replace(law, until=0, reason=ruling.reason)
+    if screen is not None and ruling.best_design == TRIPLE:
+        return replace(law, until=0, reason=BY_PEOPLE)
     if screen is None:
         forms = make_forms(brief, paths, name, ruling.best_design, (lag, until))
     else:
@@ -111,7 +129,7 @@ def law_of(brief: Brief, paths: Paths, k: int, ruling: Ruling, screen: Screen | 
     if forms is None:
         return replace(law, reason="without one place there is nothing left to compare")
     error, half = forms.draw()
-    return replace(law, se=forms.se, error=error, half=half)
+    return replace(law, se=forms.se, error=error, half=half, moved=forms.drawn_with if brief.noise.share else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,23 +137,34 @@ class Forms:
     """Linear forms in outcomes, (G, 1 + 2 G) parts: for each place, what its outcomes add to the estimate, to the shift
     of each refit, and to the influence of each place; as a covariance.
 
-    covariance: of estimate, shifts and influences. working: variance of the estimate by the model. exposed, only: (G,)
-    places that serve as exposed, and only as comparison.
+    covary: their covariance where the component's own effect is as wanted (None) or another. covariance: of estimate,
+    shifts and influences, as wanted. working: variance of the estimate by the model. exposed, only: (G,) places that
+    serve as exposed, and only as comparison.
     """
 
-    covariance: np.ndarray
+    covary: Callable[[float | None], np.ndarray]
     working: float
     exposed: np.ndarray
     only: np.ndarray
     moderated: bool = True
 
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        return self.covary(None)
+
     @property
     def se(self) -> float:
         return float(np.sqrt(self.covariance[0, 0]))
 
-    def draw(self, n: int = DRAWS, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
+    def drawn_with(self, effect: float) -> tuple[np.ndarray, np.ndarray]:
+        """The same draws where the component's own effect is so large."""
+        return self.draw(self.covary(effect))
+
+    def draw(
+        self, covariance: np.ndarray | None = None, n: int = DRAWS, seed: int = SEED
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(n,) errors of the estimate and half-widths of its moderated intervals (`inference/estimate.py`)."""
-        root = symmetric_root(self.covariance)
+        root = symmetric_root(self.covariance if covariance is None else covariance)
         z = np.random.default_rng(seed).standard_normal((n // 2, len(root))) @ root
         z = np.concatenate([z, -z])
         G, used = len(self.exposed), self.exposed | self.only
@@ -165,29 +194,49 @@ def make_forms(brief: Brief, paths: Paths, name: str, best_design: str, window: 
         part[:, 0] = weights
     N = model.information[0]
     for s, gone in enumerate(model.places):
-        rest = Untreated(model.places[:s] + model.places[s + 1 :], model.columns, 1)
+        rest = Untreated(model.places[:s] + model.places[s + 1 :], model.columns, model.k)
         n = N.copy()
         n[np.ix_(gone.at, gone.at)] -= gone.information[0]
         vars(rest)["solver"] = less(model.solver, N, n)  # what the place took part in, without working all out anew
-        if not rest.weight[0] > NOTHING:
+        if not rest.weight.sum() > NOTHING:
             return None
         others = _weights(rest)
         others.insert(s, np.zeros(len(gone.y)))
         for part, weights in zip(parts, others, strict=True):
             part[:, 1 + s] = weights - part[:, 0]
     _influences(model, parts)
-    covariance = np.zeros((1 + 2 * G, 1 + 2 * G))
-    for place, part, at in zip(model.places, parts, where, strict=True):
-        covariance += part.T @ _varying(brief, paths, place, at) @ part
     exposed = np.array([p.weight[:, told].size > 0 for p, told in zip(model.places, model.kept, strict=True)])
     serves = np.array([(np.abs(part[:, 0]) > NOTHING).any() for part in parts])
-    return Forms(covariance, float(model.vcov()[0, 0]), exposed, serves & ~exposed)
+    covary = partial(_covary, brief, paths, name, tuple(zip(model.places, parts, where, strict=True)))
+    share = model.weight / model.weight.sum()
+    working = float(share @ np.nan_to_num(model.vcov()) @ share)
+    return Forms(covary, working, exposed, serves & ~exposed)
+
+
+def _covary(
+    brief: Brief, paths: Paths, name: str, forms: Sequence[tuple[Place, np.ndarray, tuple[np.ndarray, np.ndarray]]],
+    effect: float | None,
+) -> np.ndarray:  # fmt: skip
+    """Covariance of forms, (m, 1 + 2 G) parts of each place's cell-periods; effect: of one component, as wanted where
+    none is said."""
+    brief = brief if effect is None else wanting(brief, name, effect)
+    return np.sum([part.T @ _varying(brief, paths, place, at) @ part for place, part, at in forms], axis=0)
+
+
+def wanting(brief: Brief, name: str, effect: float) -> Brief:
+    """The brief, of one of whose components another effect is wanted, in the direction that was."""
+    parts = (
+        replace(c, wanted=float(np.copysign(effect, c.wanted or 1.0))) if c.name == name else c
+        for c in brief.components
+    )
+    return replace(brief, components=tuple(parts))
 
 
 def _model(
     brief: Brief, paths: Paths, name: str, best_design: str, window: tuple[int, int]
 ) -> tuple[Untreated | None, list[tuple[np.ndarray, np.ndarray]]]:
-    """The untreated model of a component under the planning covariance, with the average over the window as its row."""
+    """The untreated model of a component under the planning covariance, with a row for each start and period of the
+    window, as the estimator has them: without a place some of them are lost, and others of the same start are not."""
     rules = Rules(base_window=BASE_WINDOW, horizon=window[1])
     sums = Sums.of_outcome(paths, "place", np.zeros((paths.n_units, paths.n_periods)))
     reader: Reader = Within(sums)
@@ -205,7 +254,7 @@ def _model(
         return None, []
     mass = contrast.mass.ravel()[rows]
     asked = targets_of(contrast, rows)
-    targets = Targets(np.zeros_like(asked.row), asked.cell, asked.period, asked.weight * mass[asked.row] / mass.sum())
+    targets = replace(asked, weight=asked.weight * mass[asked.row] / mass.sum())
     columns = untreated_columns(exposure_states(paths, name, "same"), rules)
     cells = paths.cells("place")
     heads, person = brief.heads.ravel()[cells.path], brief.noise.of_person(brief.T)
@@ -213,26 +262,28 @@ def _model(
     places, where = make_places(means, columns, targets)
     shocks = brief.noise.of_place(brief.T)
     noise = [p.V + shocks[np.ix_(t, t)] for p, (_, t) in zip(places, where, strict=True)]
-    model = Untreated(with_noise(places, noise), columns.count, 1)
-    return (model if model.weight[0] > NOTHING else None), where
+    model = Untreated(with_noise(places, noise), columns.count, len(rows))
+    return (model if model.weight.sum() > NOTHING else None), where
 
 
 def _weights(model: Untreated) -> list[np.ndarray]:
-    """For each place, (m + e,) weights of its cell-periods in the one row."""
-    out = []
-    for place, rows, L in model.linear:
-        out.append(L[:, 0] / model.weight[0] if len(rows) else np.zeros(len(place.y)))
+    """For each place, (m + e,) weights of its cell-periods in the average of all that can be told."""
+    back, out = model.solver.solve(model.sums[1].sum(axis=1)), []
+    for place, told in zip(model.places, model.kept, strict=True):
+        weights = place.A[:, told].sum(axis=1)
+        weights[: place.u] -= place.fitted(back[place.at][:, None])[:, 0]
+        out.append(weights / model.weight.sum())
     return out
 
 
 def _influences(model: Untreated, parts: list[np.ndarray]) -> None:
     """What outcomes add to the influence of each place: its residuals by its weights, less its share of the value."""
     G, back = len(model.places), [p.whitened for p in model.places]
-    for i, (place, rows, L) in enumerate(model.linear):
-        if not len(rows):
+    for i, place in enumerate(model.places):
+        own = parts[i][:, 0].copy()
+        if not own.any():
             continue
-        own = L[:, 0] / model.weight[0]
-        share = float(place.weight[:, model.kept[i]].sum()) / model.weight[0]
+        share = float(place.weight[:, model.kept[i]].sum() / model.weight.sum())
         passed = np.zeros(model.columns)
         passed[place.at] = place.steps.T @ own
         pull = model.solver.solve(passed)
@@ -245,14 +296,25 @@ def _influences(model: Untreated, parts: list[np.ndarray]) -> None:
 def published_forms(brief: Brief, screen: Screen, cells: Cells, k: int) -> Forms | None:
     """Forms of the published comparison, equal weights, over the window; None where a refit has nothing to compare."""
     W, seen = screen.weights(cells, k)
-    P, T = len(brief.places), brief.T
-    maps = [W]
+    P, maps = len(brief.places), [W]
     for s in range(P):
         without, left = screen.weights(cells, k, s)
         if not left.any():
             return None
         maps.append(without - W)
-    L, covariance = np.stack(maps, axis=-1), np.zeros((1 + P, 1 + P))
+    exposed, serves = (np.asarray(seen[:, side].any(axis=0)) for side in (0, 1))
+    covary = partial(_covary_published, brief, screen, cells, brief.names[k], np.stack(maps, axis=-1))
+    return Forms(covary, np.nan, exposed, serves & ~exposed, moderated=False)
+
+
+def _covary_published(
+    brief: Brief, screen: Screen, cells: Cells, name: str, L: np.ndarray, effect: float | None
+) -> np.ndarray:
+    """Covariance of forms (C, T, 1 + P) of the published comparison; effect: of one component, as wanted where none is
+    said."""
+    brief = brief if effect is None else wanting(brief, name, effect)
+    P, T = len(brief.places), brief.T
+    covariance = np.zeros((1 + P, 1 + P))
     on = np.arange(T)[:, None] >= cells.start[:, None, :]
     for i in range(P):
         mine = np.flatnonzero(screen.place == i)
@@ -263,8 +325,7 @@ def published_forms(brief: Brief, screen: Screen, cells: Cells, k: int) -> Forms
             own = slice(j * T, (j + 1) * T)
             V[own, own] += _moved(brief, screen.more[kind] * screen.person, shown[own]) / screen.heads[kind]
         covariance += part.T @ (V + brief.noise.effect**2 * (shown @ shown.T)) @ part
-    exposed, serves = (np.asarray(seen[:, side].any(axis=0)) for side in (0, 1))
-    return Forms(covariance, np.nan, exposed, serves & ~exposed, moderated=False)
+    return covariance
 
 
 def _varying(brief: Brief, paths: Paths, place: Place, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

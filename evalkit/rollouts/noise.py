@@ -20,6 +20,7 @@ from evalkit.designs.rollout.staggered import StaggeredRollout
 from evalkit.designs.rollout.sums import Sums
 from evalkit.errors import NotIdentifiedError, OptionError, is_number, spelt
 from evalkit.rollouts.movers import FEWEST, moved_covariance, moved_part, read_lasting
+from evalkit.study.paths import Paths
 from evalkit.study.study import Study
 
 LEAST = 0.1
@@ -83,11 +84,6 @@ class Noise:
         """(T, T) covariance of one person about the own level."""
         return Person(0.0, self.fading**2, self.decay, max(self.person**2 - self.fading**2, 0.0)).matrix(periods)
 
-    def times(self, factor: float) -> Noise:
-        """The same noise, larger or smaller by a factor."""
-        scaled = {name: factor * getattr(self, name) for name in ("place", "person", "fading", "slow", "effect")}
-        return Noise(**{**vars(self), **scaled, "reached": {c: factor * sd for c, sd in self.reached.items()}})
-
     def by_kind(self, columns: Sequence[str], within: np.ndarray, share: np.ndarray) -> np.ndarray:
         """(R,) variance of one person of each kind over that of all. columns: of reach, C of them. within: (R, C) whom
         each names; share: (C,) of all people. Those outside have what leaves the variance of all as it is."""
@@ -127,6 +123,8 @@ class Noise:
         where no component's past shows any noise, `OptionError` for effects on what is no share, or that lead out of 0
         to 1.
         """
+        if not isinstance(study, Study):
+            raise OptionError(f"{type(study).__name__} is no study. Give an ek.Study.")
         found = [w for c in study.paths.components if (w := weighing_of(study, c, outcome)) is not None]
         if not found:
             raise NotIdentifiedError(
@@ -136,7 +134,10 @@ class Noise:
         made = max((_read(w) for w in found), key=lambda n: n.place**2 + n.slow**2)
         values, kind = study.values(outcome), study.outcome(outcome).kind
         ratios = _reached(study, values)
-        whole, off = float(np.nanmean(values)), _untouched(study, values) if kind == "share" and not effects else 0.0
+        whole, off = (
+            _mean_of(study.paths, values, ~np.isnan(values)),
+            _untouched(study, values) if kind == "share" and not effects else 0.0,
+        )
         added = off - whole if off else effects
         factor = _with_effects(whole, kind, added) if added else 1.0
         reached = {
@@ -153,8 +154,13 @@ def _untouched(study: StudyLike, values: np.ndarray) -> float:
     paths = study.paths
     rolled = ~np.asarray(paths.always_on, dtype=bool)
     off = ~(paths.state[:, :, rolled] != 0).any(axis=2)[paths.path] & ~np.isnan(values)
-    share = float(values[off].mean()) if off.any() else 0.0
+    share = _mean_of(paths, values, off) if off.any() else 0.0
     return share if 0 < share < 1 else 0.0
+
+
+def _mean_of(paths: Paths, values: np.ndarray, which: np.ndarray) -> float:
+    """Mean of some outcomes (n, T), each as of the people behind it."""
+    return float(np.average(values[which], weights=np.broadcast_to(paths.people[:, None], values.shape)[which]))
 
 
 def _reached(study: Study, values: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -222,23 +228,28 @@ def _read(made: Weighing) -> Noise:
     person, groups = made.person, made.groups
     assert person is not None
     _, where = make_places(made.cells, made.columns, replace(made.targets, cell=groups.cell[made.targets.cell]))
-    T = made.sums.paths.n_periods
+    sums, seen = made.sums, np.isfinite(made.values)
+    T, paths = sums.paths.n_periods, sums.paths
     own = replace(person, level=0.0).matrix(T)
-    seen = np.isfinite(made.values)
-    heads = np.bincount(groups.of, seen.mean(axis=1) / seen.any(axis=0).mean(), minlength=len(groups.path))
+    there = seen.mean(axis=1) / seen.any(axis=0).mean()
+    weight, squares = (
+        np.bincount(groups.of, w * there, minlength=len(groups.path)) for w in (sums.weights, paths.squares)
+    )
     total, pairs = np.zeros(T), np.zeros(T)
     for place, (cell, t) in zip(made.model.places, where, strict=True):
         for c in np.unique(cell[: place.u]):
             at = np.flatnonzero(cell[: place.u] == c)
             lag = np.abs(np.subtract.outer(t[at], t[at])).ravel()
-            more = place.V[np.ix_(at, at)] - own[np.ix_(t[at], t[at])] / heads[c]
+            more = place.V[np.ix_(at, at)] - own[np.ix_(t[at], t[at])] * squares[c] / weight[c] ** 2
             total += np.bincount(lag, more.ravel(), minlength=T)
             pairs += np.bincount(lag, minlength=T)
     shock, rho, slow = _fading(total, pairs)
-    clusters = len(np.unique(groups.cluster))
+    # where everybody is a place, a group is of all that are alike
+    places = int(seen.any(axis=1).sum()) if groups.lone else len(np.unique(groups.cluster))
+    people = (seen * paths.people[:, None]).sum(axis=0)[seen.any(axis=0)].mean() / places
     return Noise(
         place=shock, rho=rho, slow=slow, person=float(np.sqrt(person.fading + person.own)), decay=person.decay,
-        fading=float(np.sqrt(person.fading)), people=float(seen.sum(axis=0)[seen.any(axis=0)].mean() / clusters),
+        fading=float(np.sqrt(person.fading)), people=float(people),
     )  # fmt: skip
 
 

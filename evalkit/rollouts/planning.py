@@ -22,7 +22,7 @@ from evalkit.rollouts.noise import Noise
 from evalkit.rollouts.search import Search
 from evalkit.rollouts.stress import stressed
 from evalkit.show.tables import Table, from_frame
-from evalkit.show.words import full_stop, join_words
+from evalkit.show.words import count_words, full_stop, join_words
 
 WEIGHTS = ("least_noise", "equal")
 RANDOM = 60
@@ -42,7 +42,8 @@ class RolloutPlan:
     """A rollout, and what it would let us tell.
 
     schedule: a row a place, a column a component: its first period, None for never. impossible: sentences that prove
-    that no rollout does what was asked; there is then no schedule. notes: what was taken for granted.
+    that no rollout does what was asked; there is then no schedule. notes: what was taken for granted. outcome: of the
+    study that it goes on from, the column that noise and effects are of.
     """
 
     brief: Brief
@@ -50,6 +51,7 @@ class RolloutPlan:
     seed: int
     weights: str = "least_noise"
     impossible: tuple[str, ...] = ()
+    outcome: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -91,16 +93,18 @@ class RolloutPlan:
 
     @cached_property
     def rivals(self) -> pd.DataFrame:
-        """Other ways to roll out, a row each: detectable effect of every component, the worst of them, and in which
-        share of draws all can be told apart."""
+        """Other ways to roll out, a row each: detectable effect of every component over the periods of its window that
+        can be told, the worst of those that are to be told, and in which share of draws all of them can be told apart
+        over the whole window."""
         return rivals(self)
 
     @one_thread()
     def changes(self, draft: pd.DataFrame, dates: int = 4) -> pd.DataFrame:
         """The cheapest changes to a draft, a row for 0, 2, 4, ... dates moved, and one for this plan in its place.
 
-        dates_moved, place_periods (by how many periods, summed), moves in words, detectable_<component>, worst,
-        separable (all can be told apart), survives (all have an interval without any one place).
+        dates_moved, place_periods (by how many periods, summed), moves in words, detectable_<component>,
+        status_<component> as `ek.separability` has it, worst; separable (all that are to be told can be told apart,
+        components that must start together as one), survives (all of them have an interval without any one place).
         """
         self.check_possible()
         if not is_whole(dates):
@@ -135,7 +139,8 @@ class RolloutPlan:
         frame = self.power.drop(columns=["survives"]).round({"detectable": 4, "power": 2})
         labels = {
             "component": "Component", "detectable": "Detectable effect", "power": "Chance at the effect wanted",
-            "clean_exposed": "Places that start", "clean_comparison": "Places beside them", "status": "Status",
+            "clean_exposed": "Places that start", "clean_comparison": "Places beside them", "periods": "Periods",
+            "status": "Status",
         }  # fmt: skip
         return from_frame(frame[list(labels)], "What this rollout would let us tell", labels)
 
@@ -143,15 +148,30 @@ class RolloutPlan:
         if self.impossible:
             return "\n".join(["No rollout can do this.", *self.impossible])
         return "\n".join(
-            [self.schedule.to_string(index=False, na_rep="never"), self.table().to_text(110).rstrip(), *self.notes]
-        )
+            [
+                self.schedule.to_string(index=False, na_rep="never"), self.table().to_text(110).rstrip(),
+                window_words(self.brief), *self.notes,
+            ]
+        )  # fmt: skip
 
     def _repr_html_(self) -> str:
         if self.impossible:
             return "".join(f"<p>{s}</p>" for s in map(_escaped, self.impossible))
         shown = self.schedule.astype(object).where(self.schedule.notna(), "never")
         dates = from_frame(shown, "Who starts what, when", {c: c for c in shown.columns})
-        return dates.to_html() + self.table().to_html()
+        said = "".join(f"<p>{s}</p>" for s in map(_escaped, (window_words(self.brief), *self.notes)))
+        return dates.to_html() + self.table().to_html() + said
+
+
+def window_words(brief: Brief) -> str:
+    """What the promised interval is an average over, and how the later report is asked for that one."""
+    lags, horizon = {*brief.lags.tolist()}, int(brief.lags.max()) + brief.window - 1
+    first = f"the first {count_words(brief.window, 'period')} in which an effect can show"
+    more = "" if len(lags) == 1 else ", which is longer for components of a shorter lag"
+    return (
+        f"What is promised is about averages over {first}, or as many of them as the table says. The later report "
+        f"averages over all that can be told, unless its study file says horizon = {horizon} under [evaluate]{more}."
+    )
 
 
 def _escaped(words: str) -> str:
@@ -194,12 +214,14 @@ def check_options(noise: object, seed: object, effort: object) -> None:
         raise OptionError(f"noise={spelt(noise)} is not a choice. Use ek.Noise(...) or ek.Noise.from_study(study).")
 
 
-def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: float = 1.0) -> RolloutPlan:
+def search_plan(
+    brief: Brief, seed: int, weights: str = "least_noise", effort: float = 1.0, outcome: str = ""
+) -> RolloutPlan:
     """The best rollout found for a brief, or why there is none."""
     search = Search(brief, seed, weights)
     nothing = np.full((len(brief.places), len(brief.components)), brief.T)
     if proof := why_impossible(brief, search):
-        return RolloutPlan(brief, nothing, seed, weights, proof)
+        return RolloutPlan(brief, nothing, seed, weights, proof, outcome)
     step("Looking for an order of starts")
     if why := wait_for(search.kernel):
         step(why)
@@ -208,11 +230,10 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
         words = (
             "No order of starts was found that keeps to all dates and capacities; 200 were tried at random, 3 times."
         )
-        return RolloutPlan(brief, nothing, seed, weights, (words,))
+        return RolloutPlan(brief, nothing, seed, weights, (words,), outcome)
     step("What it would let us tell")
-    plan = min(
-        (RolloutPlan(brief, starts, seed, weights) for starts in found[:WEIGHED]), key=lambda p: _most(search, p)
-    )
+    plans = (RolloutPlan(brief, starts, seed, weights, (), outcome) for starts in found[:WEIGHED])
+    plan = min(plans, key=lambda p: _most(search, p))
     told = zip(plan.laws, brief.asked, strict=True)
     lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
     if lost:
@@ -220,7 +241,7 @@ def search_plan(brief: Brief, seed: int, weights: str = "least_noise", effort: f
             "No rollout was found that lets everything be told apart, though none was shown to be impossible. "
             "In the best: "
         )
-        return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),))
+        return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),), outcome)
     return plan
 
 
@@ -275,16 +296,29 @@ def rivals(plan: RolloutPlan, random: int = RANDOM) -> pd.DataFrame:
 def _ranked(
     brief: Brief, search: Search, drawn: list[np.ndarray], weights: str
 ) -> tuple[float, Callable[[int], Sequence[Law]]]:
-    """In which share of rollouts all can be told apart, and the laws of the one that is so many from the best; by the
-    screen where it knows the weights that count, else by the laws of all."""
+    """In which share of rollouts all can be told apart over the whole window, and the laws of the one that is so many
+    from the best; by the screen where it knows the weights that count, else by the laws of all."""
     if search.exact(weights):
-        found = [search.detectable(s, full=True) for s in drawn]
-        told = float(np.mean([np.isfinite(d).all() and not lacking.any() for d, lacking in found]))
+        found = [_screened(search, s) for s in drawn]
         order = np.argsort([d[np.isfinite(d)].max(initial=0.0) + 100 * (~np.isfinite(d)).sum() for d, _ in found])
+        told = float(np.mean([whole for _, whole in found]))
         return told, lambda i: laws(brief, drawn[order[min(i, len(drawn) - 1)]], weights)
     made = sorted((laws(brief, s, weights) for s in drawn), key=lambda f: _worst(brief, f))
-    told = float(np.mean([np.isfinite(_worst(brief, f)) for f in made]))
+    told = float(np.mean([_whole(brief, f) for f in made]))
     return told, lambda i: made[min(i, len(made) - 1)]
+
+
+def _screened(search: Search, starts: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Detectable effects of groups that are to be told, infinite where nothing tells them, and whether all can be told
+    over the whole window, by the screen."""
+    found, lacking = (line[[int(g[0]) for g in search.told]] for line in search.detectable(starts, full=True))
+    return found, bool(np.isfinite(found).all() and not lacking.any())
+
+
+def _whole(brief: Brief, found: Sequence[Law]) -> bool:
+    """Whether all that are to be told can be, over the whole window."""
+    told = zip(found, brief.asked, strict=True)
+    return all(len(law.error) > 0 and law.until == brief.window for law, asked in told if asked)
 
 
 def _by_worst(line: tuple) -> float:
@@ -297,8 +331,7 @@ def _worst(brief: Brief, found: Sequence[Law]) -> float:
 
 
 def _rival(brief: Brief, name: str, found: Sequence[Law]) -> tuple[object, ...]:
-    told = float(all(len(law.error) for law in found))
-    return (name, _worst(brief, found), told, *(law.detectable for law in found))
+    return (name, _worst(brief, found), float(_whole(brief, found)), *(law.detectable for law in found))
 
 
 def _orders(brief: Brief, search: Search) -> list[tuple[str, np.ndarray]]:

@@ -139,14 +139,16 @@ class Search:
         return None if self.least else self.screen.spreads
 
     def detectable(self, starts: np.ndarray, full: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) detectable effects by the screen, and places lacking on either side, over event times. full: with the
-        expected squares of refits and influence; else as if each were the variance."""
+        """(K,) detectable effects by the screen, and places lacking, on either side over event times, and for a claim
+        over all of the window. full: with the expected squares of refits and influence; else as if each were the
+        variance."""
         found, lacking = np.full(len(self.lags), np.inf), np.zeros(len(self.lags))
         cells = self.screen.cells(starts)
         for g in self.told:
             k = int(g[0])
             part = prepared(cells, k, self.ground, self.spreads)
-            found[g], lacking[g] = worth(part, cells, k, self.ground, self.spreads, full), part.lacking
+            found[g] = worth(part, cells, k, self.ground, self.spreads, full)
+            lacking[g] = part.lacking + part.short
         return found, lacking
 
     def loss(self, starts: np.ndarray, full: bool = False, power: int = SMOOTH) -> float:

@@ -24,10 +24,11 @@ Row = tuple[str, str, float, float, float]
 def stressed(brief: Brief, starts: np.ndarray, slip: float, draws: int, seed: int, weights: str) -> pd.DataFrame:
     """Rows of `RolloutPlan.stress`: case, component, detectable (median over draws), worst (9 in 10 draws are better),
     told_apart (share of draws in which it can be told)."""
-    rng, rows = np.random.default_rng(seed), list[Row]()
-    for name, factor in NOISE.items():
-        found = laws(replace(brief, noise=brief.noise.times(factor)), starts, weights)
-        rows += [(name, law.component, law.detectable, law.detectable, float(len(law.error) > 0)) for law in found]
+    rng, found, rows = np.random.default_rng(seed), laws(brief, starts, weights), list[Row]()
+    for name, factor in NOISE.items():  # all of it, so that weights stay, and what can be detected goes with it
+        detectable = [factor * law.detectable for law in found]
+        told = [(law.component, float(len(law.error) > 0)) for law in found]
+        rows += [(name, c, d, d, share) for (c, share), d in zip(told, detectable, strict=True)]
     search = Search(brief, seed, weights)
     late = [(search, _slipped(search, starts, slip, rng)) for _ in range(draws)]
     rows += _summary(f"each date late by 1 to {LATEST} periods with probability {slip:g}", late, weights)

@@ -119,3 +119,11 @@ def test_bad_files_are_refused_in_words(tmp_path: Path, text: str | bytes, words
 def test_a_study_file_is_no_rollout(tmp_path: Path) -> None:
     assert not is_rollout(written(tmp_path, "[study]\ntitle = 'x'\n")) and not is_rollout(tmp_path)
     assert is_rollout(written(tmp_path, GOOD))
+
+
+def test_a_level_that_no_rollout_is_planned_for_is_refused(tmp_path: Path) -> None:
+    """It had been taken without a word, and everything said for 95%."""
+    file = written(tmp_path, GOOD)
+    done = CliRunner().invoke(app, ["plan", str(file), "--level", "0.9", "--out", str(tmp_path / "made")])
+    assert done.exit_code == 2 and "is for a" in done.output
+    assert not (tmp_path / "made").exists()
