@@ -13,7 +13,8 @@ import numpy as np
 
 from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.compiled import quick
-from evalkit.rollouts.solving import factor, inverse, solve
+from evalkit.rollouts.kernel import NOTHING
+from evalkit.rollouts.solving import factor, inverse, solve, take
 
 MOST = 20_000_000
 """Numbers in a table."""
@@ -22,13 +23,15 @@ MOST = 20_000_000
 class Tables(NamedTuple):
     """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information
     of a place on its steps before a start, and noise: (H, T, T) its inverse, the covariance of their noise. asks: (H,
-    T, E, T) what a cell-period of the window asks of steps. own: (H, T, E, E) its own part of the variance."""
+    T, E, T) what a cell-period of the window asks of steps. own: (H, T, E, E) its own part of the variance. lag: periods
+    from a start to the window."""
 
     size: np.ndarray
     noise: np.ndarray
     steps: np.ndarray
     asks: np.ndarray
     own: np.ndarray
+    lag: int
 
     @classmethod
     def of(cls, brief: Brief, shocks: np.ndarray, person: np.ndarray, lag: int) -> Tables:
@@ -55,10 +58,10 @@ class Tables(NamedTuple):
                 A[t, np.arange(len(t))] = 1.0
                 own[h, u, : len(t), : len(t)] = A.T @ V @ A
                 asks[h, u, : len(t)] = np.cumsum(A[::-1], axis=0)[::-1].T
-        return cls(size, noise, steps, asks, own)
+        return cls(size, noise, steps, asks, own, lag)
 
 
-NO_TABLES = Tables(np.zeros(0, np.int64), np.zeros((0, 0, 0)), *(np.zeros((0, 0, 0, 0)) for _ in range(3)))
+NO_TABLES = Tables(np.zeros(0, np.int64), np.zeros((0, 0, 0)), *(np.zeros((0, 0, 0, 0)) for _ in range(3)), 0)
 
 
 def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +81,8 @@ class System(NamedTuple):
     """What a component asks of the steps that places share, `n_steps` of them. Of each place, `many` (P,) of them
     before its start: taken (P, M) which, when (P, M) in which period, and inform (P, M, M) its information on them;
     asked (P, n_steps) what it asks; own, mass: (P,) own part of the variance, and people and periods that are averaged
-    over."""
+    over. shared (P, T): the step that it takes, or would, to each period, -1 for its own; begin, heads: (P,) its start
+    and people; ok (E, P) event times that are averaged over."""
 
     taken: np.ndarray
     when: np.ndarray
@@ -88,13 +92,18 @@ class System(NamedTuple):
     asked: np.ndarray
     own: np.ndarray
     mass: np.ndarray
+    shared: np.ndarray
+    begin: np.ndarray
+    heads: np.ndarray
+    ok: np.ndarray
 
 
 @quick
 def no_system() -> System:
     """Of nobody."""
     two, one = np.zeros((0, 0), np.int64), np.zeros(0)
-    return System(two, two, np.zeros(0, np.int64), np.zeros((0, 0, 0)), 0, np.zeros((0, 0)), one, one)
+    none, ok = np.zeros(0, np.int64), np.zeros((0, 0), np.bool_)
+    return System(two, two, none, np.zeros((0, 0, 0)), 0, np.zeros((0, 0)), one, one, two, none, one, ok)
 
 
 @quick
@@ -142,15 +151,16 @@ def system_of(start: np.ndarray, k: int, ok: np.ndarray, heads: np.ndarray, tabl
                     own[i] += heads[i] ** 2 * tables.own[h, u[i], e, f]
         for t in range(1, T if mass[i] > 0.0 else 0):
             asks[i, mine[t]] += heads[i] * all_of[t]
-    return shared(at, u, asks, own, mass, tables)
+    return shared(at, u, asks, own, mass, heads, ok, tables)
 
 
 @quick
 def shared(
-    at: np.ndarray, u: np.ndarray, asks: np.ndarray, own: np.ndarray, mass: np.ndarray, tables: Tables
-) -> System:
+    at: np.ndarray, u: np.ndarray, asks: np.ndarray, own: np.ndarray, mass: np.ndarray, heads: np.ndarray,
+    ok: np.ndarray, tables: Tables,
+) -> System:  # fmt: skip
     """A system without the steps that one place alone takes before its start u (P,) and asks about, which are solved
-    for in that place. at: (P, T) steps as taken; asks (P, n + 1), own: as if all were shared; both are overwritten."""
+    for in that place. at: (P, T) steps as taken; asks (P, n + 1), own: as if all were shared; all three are overwritten."""
     P, most = len(at), max(u)
     number, n = common(at, u, asks)
     taken, count, inform = np.zeros((P, most), np.int64), np.zeros(P, np.int64), np.empty((P, most, most))
@@ -171,7 +181,9 @@ def shared(
         for c in range(len(number) if mass[i] > 0.0 else 0):
             if number[c] >= 0:
                 asked[i, number[c]] = asks[i, c]
-    return System(taken, when, count, inform, n, asked, own, mass)
+        for t in range(at.shape[1]):
+            at[i, t] = number[at[i, t]] if at[i, t] < len(number) else -1
+    return System(taken, when, count, inform, n, asked, own, mass, at, u, heads, ok)
 
 
 @quick
@@ -278,12 +290,16 @@ def moments(system: System, U: np.ndarray, tables: Tables) -> np.ndarray:
     each, takers, all_own = np.dot(asked, known), takers_of(system), total(own)
     every, x = over_places(asked), over_places(each)
     for s in range(P):
-        told = told_without(system, s, takers)
-        left, share = inner(told, mass), mass[s] / m
-        if left <= 0.0:
+        passed, share, gone = informed(system, s, x), mass[s] / m, lost(system, s, takers, tables)
+        left = m - mass[s] - gone.mass
+        if left <= NOTHING * m:
             return np.full((3, P), np.nan)
-        passed = informed(system, s, x)
-        steps, now = without(system, s, known, each, x, told, takers, tables), less_untold(asked, every, told)
+        now, right, by = every.copy(), x.copy(), 1.0 / left - 1.0 / m
+        for c in range(n):
+            now[c] -= asked[s, c] + gone.asked[c]
+            right[c] -= each[s, c]
+        take(right, 0, n if gone.mass > 0.0 else 0, known, 0, n, gone.asked)
+        steps = without(system, s, known, right, takers, tables)
         pull, add = pulled(system, s, known, each, passed), along(system, s, x, passed)
         for c in range(n):
             pull[c] -= share * x[c]
@@ -291,20 +307,68 @@ def moments(system: System, U: np.ndarray, tables: Tables) -> np.ndarray:
             out[2, s] += pull[c] * (asked[s, c] - share * every[c]) / m**2
         out[0, s] = (own[s] + add) / m**2
         out[1, s] += own[s] / m**2 + along(system, s, steps, passed) / (left * m)
-        for i in range(P):
-            out[1, s] += own[i] * (told[i] / left - 1.0 / m) ** 2 if i != s else 0.0
+        out[1, s] += (all_own - own[s]) * by**2 - 2.0 * gone.across * by / left + gone.own / left**2
         out[2, s] += (along(system, s, pull, passed) + add) / m**2
         out[2, s] += (all_own - own[s]) * (share / m) ** 2 + own[s] * ((1.0 - share) / m) ** 2
     return out
 
 
+class Lost(NamedTuple):
+    """Of what cannot be told without a place: mass, what it asks of steps (n_steps,), its own part of the variance, and
+    the covariance of that with the own parts of all."""
+
+    mass: float
+    asked: np.ndarray
+    own: float
+    across: float
+
+
 @quick
-def inner(a: np.ndarray, b: np.ndarray) -> float:
-    """Their inner product."""
-    out = 0.0
-    for i in range(len(a)):
-        out += a[i] * b[i]
-    return out
+def lost(system: System, s: int, takers: np.ndarray, tables: Tables) -> Lost:
+    """What other places ask of steps that nobody takes but place s: event times from such a step on."""
+    mass, own, across, gone = 0.0, 0.0, 0.0, np.zeros(system.n_steps)
+    for i in range(len(system.own)):
+        first = len(system.ok)
+        for r in range(system.many[s]):
+            at = system.taken[s, r]
+            if i != s and takers[at] == 1 and system.asked[i, at] != 0.0:
+                first = min(first, max(system.when[s, r] - system.begin[i] - tables.lag, 0))
+        if first < len(system.ok):
+            part = late(system, i, first, tables)
+            mass, own, across = mass + part.mass, own + part.own, across + part.across
+            for c in range(system.n_steps):
+                gone[c] += part.asked[c]
+    return Lost(mass, gone, own, across)
+
+
+@quick
+def late(system: System, i: int, first: int, tables: Tables) -> Lost:
+    """What place i asks at event times from the `first` on."""
+    T, h, u, heads = system.shared.shape[1], tables.size[i], system.begin[i], system.heads[i]
+    mass, own, across, asks, out = 0.0, 0.0, 0.0, np.zeros((T, 2)), np.zeros(system.n_steps)
+    for e in range(len(system.ok)):
+        for f in range(len(system.ok) if system.ok[e, i] and e >= first else 0):
+            both = heads**2 * tables.own[h, u, e, f] if system.ok[f, i] else 0.0
+            across, own = across + both, own + (both if f >= first else 0.0)
+        for t in range(T if system.ok[e, i] else 0):
+            asks[t, 0] += heads * tables.asks[h, u, e, t]
+            asks[t, 1] += heads * tables.asks[h, u, e, t] * (e >= first)
+        mass += heads * (system.ok[e, i] and e >= first)
+    M = tables.steps[h, u, :u, :u].copy()
+    for t in range(1, u):  # its own steps are solved for, as `shared` does
+        if system.shared[i, t] < 0:
+            every, some = asks[t, 0], asks[t, 1]
+            own, across = own + some**2 / M[t, t], across + every * some / M[t, t]
+            for r in range(1, u):
+                by = M[r, t] / M[t, t] if r != t else 0.0
+                asks[r, 0] -= by * every
+                asks[r, 1] -= by * some
+                for c in range(1, u):
+                    M[r, c] -= by * M[t, c]
+    for t in range(T):
+        if system.shared[i, t] >= 0:
+            out[system.shared[i, t]] += asks[t, 1]
+    return Lost(mass, out, own, across)
 
 
 @quick
@@ -318,50 +382,25 @@ def takers_of(system: System) -> np.ndarray:
 
 
 @quick
-def told_without(system: System, s: int, takers: np.ndarray) -> np.ndarray:
-    """(P,) one for places that can be told without place s: none that asks for a step that nobody else takes."""
-    told = np.ones(len(system.own))
-    told[s] = 0.0
-    for r in range(system.many[s]):
-        at = system.taken[s, r]
-        for i in range(len(told) if takers[at] == 1 else 0):
-            if system.asked[i, at] != 0.0:
-                told[i] = 0.0
-    return told
-
-
-@quick
-def less_untold(each: np.ndarray, every: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """(n,) sum over the places that are told of (P, n), from that over all."""
-    out = every.copy()
-    for i in range(len(told)):
-        if told[i] == 0.0:
-            for c in range(len(out)):
-                out[c] -= each[i, c]
-    return out
-
-
-@quick
 def without(
-    system: System, s: int, known: np.ndarray, each: np.ndarray, x: np.ndarray, told: np.ndarray, takers: np.ndarray,
-    tables: Tables,
-) -> np.ndarray:  # fmt: skip
-    """(n_steps,) steps by what is asked by those who can be `told` without place s, times their mass: by the formula of
-    Woodbury, over the steps that others take too. What stands for the rest is asked by nobody."""
+    system: System, s: int, known: np.ndarray, right: np.ndarray, takers: np.ndarray, tables: Tables
+) -> np.ndarray:
+    """(n_steps,) steps without place s, from what they are with it when the others ask: by the formula of Woodbury,
+    over the steps that others take too. What stands for the rest is asked by nobody."""
     n, many, noise = system.n_steps, system.many[s], tables.noise[tables.size[s]]
-    out, at, when, u = less_untold(each, x, told), np.zeros(many, np.int64), np.zeros(many, np.int64), 0
+    out, at, when, u = right.copy(), np.zeros(many, np.int64), np.zeros(many, np.int64), 0
     for r in range(many):
         if takers[system.taken[s, r]] > 1:
             at[u], when[u], u = system.taken[s, r], system.when[s, r], u + 1
-    K, right = np.zeros((u, u)), np.zeros(u)
+    K, mine_of = np.zeros((u, u)), np.zeros(u)
     for r in range(u):
         row, mine, theirs = K[r], noise[when[r]], known[at[r]]
-        right[r] = out[at[r]]
+        mine_of[r] = right[at[r]]
         for t in range(r, u):  # above its diagonal is all that is read
             row[t] = mine[when[t]] - theirs[at[t]]
-    right = solve(factor(K), right)
+    passed = solve(factor(K), mine_of)
     for r in range(u):
-        row, by = known[at[r]], right[r]
+        row, by = known[at[r]], passed[r]
         for c in range(n):
             out[c] += by * row[c]
     return out

@@ -116,9 +116,7 @@ def test_the_screen_of_least_noise_is_the_law_of_the_designs(people: list[int] |
         known = factor(gathered(system))
         own, shift, influence = moments(system, known, tables)
         assert own.sum() == pytest.approx(square[0], rel=1e-9)
-        # without a place that alone tells some periods of a start, the screen loses all of that start, the law those
-        same = np.isclose(shift, square[1 : 1 + G], rtol=1e-7)
-        assert same.sum() >= G - 1 and (shift >= square[1 : 1 + G] * (1 - 1e-7)).all()
+        assert shift == pytest.approx(square[1 : 1 + G], rel=1e-7)
         assert influence == pytest.approx(square[1 + G :], rel=1e-7)
         assert spread(system, known) == pytest.approx(own, rel=1e-9)
         assert square[0] == pytest.approx(forms.working, rel=1e-9)  # the planning covariance is the working one
