@@ -23,8 +23,8 @@ MOST = 20_000_000
 class Tables(NamedTuple):
     """Of H sizes of places and starts up to T. size: (P,) which size a place has. steps: (H, T + 1, T, T) information
     of a place on its steps before a start, and noise: (H, T, T) its inverse, the covariance of their noise. asks: (H,
-    T, E, T) what a cell-period of the window asks of steps. own: (H, T, E, E) its own part of the variance. lag: periods
-    from a start to the window."""
+    T, E, T) what a cell-period of the window asks of steps. own: (H, T, E, E) its own part of the variance. lag: from a
+    start to the window."""
 
     size: np.ndarray
     noise: np.ndarray
@@ -160,7 +160,8 @@ def shared(
     ok: np.ndarray, tables: Tables,
 ) -> System:  # fmt: skip
     """A system without the steps that one place alone takes before its start u (P,) and asks about, which are solved
-    for in that place. at: (P, T) steps as taken; asks (P, n + 1), own: as if all were shared; all three are overwritten."""
+    for in that place. at: (P, T) steps as taken; asks (P, n + 1), own: as if all were shared; all three are
+    overwritten."""
     P, most = len(at), max(u)
     number, n = common(at, u, asks)
     taken, count, inform = np.zeros((P, most), np.int64), np.zeros(P, np.int64), np.empty((P, most, most))
