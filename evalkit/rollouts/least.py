@@ -61,7 +61,8 @@ class Tables(NamedTuple):
         return cls(size, noise, steps, asks, own, lag)
 
 
-NO_TABLES = Tables(np.zeros(0, np.int64), np.zeros((0, 0, 0)), *(np.zeros((0, 0, 0, 0)) for _ in range(3)), 0)
+_NONE = np.zeros((0, 0, 0, 0))
+NO_TABLES = Tables(np.zeros(0, np.int64), np.zeros((0, 0, 0)), _NONE, _NONE, _NONE, 0)
 
 
 def _sizes(brief: Brief) -> tuple[np.ndarray, np.ndarray]:
