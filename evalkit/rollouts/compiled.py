@@ -24,7 +24,7 @@ def quick(function: _F) -> _F:
 def wait_for(function: Any) -> str:
     """What makes a first search long, in words: loops that were never compiled here, or no numba; "" where neither."""
     if not COMPILED:
-        return "The search goes on without numba, forty times as long: install evalkit with its extra [plan]"
+        return "The search goes on without numba, sixty times as long: install evalkit with its extra [plan]"
     if not hasattr(function, "stats"):  # numba is told to compile nothing (NUMBA_DISABLE_JIT)
         return ""
     kept = Path(function.stats.cache_path)

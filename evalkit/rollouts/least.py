@@ -14,7 +14,7 @@ import numpy as np
 from evalkit.rollouts.brief import Brief
 from evalkit.rollouts.compiled import quick
 from evalkit.rollouts.kernel import NOTHING
-from evalkit.rollouts.solving import factor, inverse, solve, take
+from evalkit.rollouts.solving import add, factor, inverse, solve, take
 
 MOST = 20_000_000
 """Numbers in a table."""
@@ -389,7 +389,7 @@ def without(
 ) -> np.ndarray:
     """(n_steps,) steps without place s, from what they are with it when the others ask: by the formula of Woodbury,
     over the steps that others take too. What stands for the rest is asked by nobody."""
-    n, many, noise = system.n_steps, system.many[s], tables.noise[tables.size[s]]
+    many, noise = system.many[s], tables.noise[tables.size[s]]
     out, at, when, u = right.copy(), np.zeros(many, np.int64), np.zeros(many, np.int64), 0
     for r in range(many):
         if takers[system.taken[s, r]] > 1:
@@ -402,9 +402,7 @@ def without(
             row[t] = mine[when[t]] - theirs[at[t]]
     passed = solve(factor(K), mine_of)
     for r in range(u):
-        row, by = known[at[r]], passed[r]
-        for c in range(n):
-            out[c] += by * row[c]
+        add(out, known[at[r]], passed[r])
     return out
 
 
@@ -413,7 +411,5 @@ def pulled(system: System, s: int, known: np.ndarray, each: np.ndarray, passed: 
     """(n_steps,) by how much steps follow the residuals of place s, weighed as they are."""
     out = each[s].copy()
     for r in range(system.many[s]):
-        row, by = known[system.taken[s, r]], passed[r]
-        for c in range(len(out)):
-            out[c] -= by * row[c]
+        add(out, known[system.taken[s, r]], -passed[r])
     return out

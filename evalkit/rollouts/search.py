@@ -201,7 +201,7 @@ class Search:
         effort: multiple of the steps. Walks go side by side; in full, orders are held against each other by little but
         the worst component."""
         walkers = [self._walker(rng) for rng in self.rng.spawn(WALKS if COMPILED else 1)]
-        with ThreadPoolExecutor(len(walkers)) as pool:
+        with ThreadPoolExecutor(WALKS) as pool:
             try:
                 ends = list(pool.map(lambda walker: walker._way_down(effort), walkers))
             except BaseException:
@@ -249,6 +249,6 @@ class Search:
         """Steps on the screen and in full: fewer where each takes longer."""
         size = max(np.sqrt(len(self.brief.places) * len(self.groups) / 30), 1.0)
         if self.least:
-            return 300 * size**2, (30000 if COMPILED else 8000) / size**2
+            return 300 * size**2, (30000 if COMPILED else 10000) / size**2
         work = len(self.groups) * len(self.screen.place) ** 2 * len(self.brief.places) / 3000
         return 300 * size**2, max(18000 / work**0.6, 300)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.linalg import cho_solve
 
-from evalkit.rollouts.compiled import quick
+from evalkit.rollouts.compiled import COMPILED, quick
 
 
 @quick
-def take(row: np.ndarray, begin: int, end: int, rows: np.ndarray, first: int, last: int, by: np.ndarray) -> None:
+def take_loops(row: np.ndarray, begin: int, end: int, rows: np.ndarray, first: int, last: int, by: np.ndarray) -> None:
     """Takes `rows` from `first` up to `last`, each as often as `by` says, from a row, in columns from `begin` up to
     `end`: four at a time, which the processor does nearly as fast as one."""
     out, j = row[begin:end], first
@@ -31,7 +32,14 @@ def take(row: np.ndarray, begin: int, end: int, rows: np.ndarray, first: int, la
 
 
 @quick
-def factor(A: np.ndarray) -> np.ndarray:
+def add_loops(out: np.ndarray, row: np.ndarray, by: float) -> None:
+    """Adds a row, so often."""
+    for x in range(len(out)):
+        out[x] += by * row[x]
+
+
+@quick
+def factor_loops(A: np.ndarray) -> np.ndarray:
     """U (n, n), upper, with U'U = A, a positive definite matrix: the factor of Cholesky. What stands below diagonals is
     neither read nor written."""
     n = len(A)
@@ -40,7 +48,7 @@ def factor(A: np.ndarray) -> np.ndarray:
         row = U[i]
         for x in range(i, n):
             row[x] = A[i, x]
-        take(row, i, n, U, 0, i, U[:, i])
+        take_loops(row, i, n, U, 0, i, U[:, i])
         scale = 1.0 / math.sqrt(row[i])
         for x in range(i, n):
             row[x] *= scale
@@ -48,7 +56,7 @@ def factor(A: np.ndarray) -> np.ndarray:
 
 
 @quick
-def solve(U: np.ndarray, right: np.ndarray) -> np.ndarray:
+def solve_loops(U: np.ndarray, right: np.ndarray) -> np.ndarray:
     """(n,) solution of U'U x = right."""
     n, x = len(right), right.copy()
     for i in range(n):
@@ -63,13 +71,13 @@ def solve(U: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 @quick
-def inverse(U: np.ndarray) -> np.ndarray:
+def inverse_loops(U: np.ndarray) -> np.ndarray:
     """(n, n) inverse X of U'U: of U X, which is the inverse of U', it is known that above the diagonal stands zero."""
     n = len(U)
     X = np.zeros((n, n))
     for i in range(n - 1, -1, -1):
         row, diagonal = X[i], 1.0 / U[i, i]
-        take(row, i + 1, n, X, i + 1, n, U[i])
+        take_loops(row, i + 1, n, X, i + 1, n, U[i])
         for x in range(i + 1, n):
             row[x] *= diagonal
             X[x, i] = row[x]
@@ -77,3 +85,31 @@ def inverse(U: np.ndarray) -> np.ndarray:
         for x in range(i + 1, n):
             row[i] -= diagonal * U[i, x] * row[x]
     return X
+
+
+def take_arrays(row: np.ndarray, begin: int, end: int, rows: np.ndarray, first: int, last: int, by: np.ndarray) -> None:
+    """The same as `take_loops`, and so below, over whole arrays."""
+    row[begin:end] -= by[first:last] @ rows[first:last, begin:end]
+
+
+def add_arrays(out: np.ndarray, row: np.ndarray, by: float) -> None:
+    out += by * row
+
+
+def factor_arrays(A: np.ndarray) -> np.ndarray:
+    return np.linalg.cholesky(np.triu(A) + np.triu(A, 1).T).T
+
+
+def solve_arrays(U: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return cho_solve((U, False), right) if len(U) else right.copy()
+
+
+def inverse_arrays(U: np.ndarray) -> np.ndarray:
+    return solve_arrays(U, np.eye(len(U)))
+
+
+add, take, factor, solve, inverse = (
+    (add_loops, take_loops, factor_loops, solve_loops, inverse_loops)
+    if COMPILED
+    else (add_arrays, take_arrays, factor_arrays, solve_arrays, inverse_arrays)
+)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import evalkit as ek
+from evalkit.rollouts import solving
 from evalkit.rollouts import walk as walks
 from evalkit.rollouts.brief import Brief, make_brief
 from evalkit.rollouts.coarser import TOGETHER, coarser, finer
@@ -15,7 +16,6 @@ from evalkit.rollouts.kernel import Screen
 from evalkit.rollouts.law import laws
 from evalkit.rollouts.planning import search_plan
 from evalkit.rollouts.search import WORST, Search
-from evalkit.rollouts.solving import factor, inverse, solve
 from evalkit.rollouts.walk import keep, moved
 
 T, WINDOW = 24, 4
@@ -50,14 +50,24 @@ def test_steps_of_a_search_keep_to_what_is_allowed() -> None:
     assert len(seen) > 100 and (starts[0] == search.domain[0][0][0]).any()
 
 
+@pytest.mark.parametrize("kind", ["loops", "arrays"])
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 9, 30])
-def test_small_systems_are_solved(n: int) -> None:
+def test_small_systems_are_solved(n: int, kind: str) -> None:
+    factor, inverse, solve, take, add = (
+        getattr(solving, f"{name}_{kind}") for name in ("factor", "inverse", "solve", "take", "add")
+    )
     made = np.random.default_rng(n).normal(size=(n, 2 * n))
     A, right = made @ made.T + np.eye(n), np.arange(n) + 1.0
-    U = factor(A)
-    np.testing.assert_allclose(np.triu(U).T @ np.triu(U), A, atol=1e-9)
+    U = np.triu(factor(np.triu(A)))
+    np.testing.assert_allclose(U.T @ U, A, atol=1e-9)
     np.testing.assert_allclose(inverse(U), np.linalg.inv(A), atol=1e-9)
     np.testing.assert_allclose(solve(U, right), np.linalg.solve(A, right), atol=1e-9)
+    row, whole = np.ones(n), np.ones(n)
+    take(row, min(1, n), n, A, 0, n, right)
+    np.testing.assert_allclose(row[1:], (1 - right @ A)[1:])
+    add(whole, right, 2.0)
+    np.testing.assert_allclose(whole, 1 + 2 * right)
+    assert n == 0 or row[0] == 1
 
 
 def test_longer_periods_hold_means() -> None:
