@@ -310,7 +310,7 @@ LONG = 25
 
 
 def gains(draws: int, kind: str = "equal") -> Iterator[Row]:
-    """A3: detectable effects of five searches beside many sets of 60 random orders, as one set is good to about 4 in
+    """A3: detectable effects of some searches beside many sets of 60 random orders, as one set is good to about 4 in
     100 only; means of both. All are by the law, as a plan's rivals are."""
     for places, components, most in SIZES:
         b, on = brief(places, components, most), f"{places} x {components}, {kind.replace('_', ' ')}"
@@ -330,7 +330,7 @@ def gains(draws: int, kind: str = "equal") -> Iterator[Row]:
         yield row("A3", "seconds, two processors", on, seconds, f"{limit}", seconds <= limit)
 
 
-SEARCHES, SETS = 5, 50
+SEARCHES, SETS = 16, 50
 """Searches of a brief, and sets of random orders that they are held against."""
 
 

@@ -181,13 +181,15 @@ class Search:
         """Where a walk ends, with the best that it met, `kept` of them."""
         counts, now = self._counts(starts), self._counts(starts, full)
         best, marks = np.repeat(starts[None], kept, axis=0), np.full(kept, np.inf)
-        marks[0] = now.max()
+        near, sure, rank = (0.97, 1.0, 1000) if self.least else (0.99, 0.99, power)
+        marks[0] = mean_power(now, rank)
         at = Standing(starts, mean_power(now, power), mean_power(counts, power), counts, best, marks)
         for first in range(0, steps if self.free else 0, STRETCH):
             n = np.arange(first, min(first + STRETCH, steps))
             if self.given_up.is_set():
                 break
-            way = Way(self.rng.random((len(n), 6)), heat[0] * (heat[1] / heat[0]) ** (n / steps), full, power)
+            draws, warmth = self.rng.random((len(n), 6)), heat[0] * (heat[1] / heat[0]) ** (n / steps)
+            way = Way(draws, warmth, full, power, near, sure, rank)
             at = Standing(*walk(at, way, self.choice, self.screen.people, self.ground, self.spreads))
         return at
 
@@ -200,7 +202,8 @@ class Search:
         """The best rollouts found, by what counts most of each; none where none was found that is allowed.
         effort: multiple of the steps. Walks go side by side; in full, orders are held against each other by little but
         the worst component."""
-        walkers = [self._walker(rng) for rng in self.rng.spawn(WALKS if COMPILED else 1)]
+        side_by_side = COMPILED and self.least
+        walkers = [self._walker(rng) for rng in self.rng.spawn(WALKS)] if side_by_side else [self]
         with ThreadPoolExecutor(WALKS) as pool:
             try:
                 ends = list(pool.map(lambda walker: walker._way_down(effort), walkers))
@@ -221,7 +224,7 @@ class Search:
         """From a start at random to the best that is met."""
         start, steps = self._begin(effort), int(self._steps()[1] * effort)
         heat = LEAST_HEAT if self.least else HEAT
-        return None if start is None else self._walk(start, steps, heat, True, WORST, KEPT)
+        return None if start is None else self._walk(start, steps, heat, True, WORST, KEPT if self.least else 1)
 
     def _begin(self, effort: float) -> np.ndarray | None:
         """Where a walk in full begins: where one in longer periods has ended, or at the best of some on the screen."""
@@ -235,9 +238,12 @@ class Search:
                 made = [starts for starts in drawn if self.allowed(starts)]
                 if made:
                     return min(made, key=self.loss)
-        drawn = [start for _ in range(RESTARTS) if (start := self.random()) is not None]
-        made = [self.anneal(start, int(fast * effort))[0] for start in drawn]
-        return min(made, key=lambda starts: self.loss(starts, full=True), default=None)
+        made = []
+        for _ in range(RESTARTS):
+            if (start := self.random()) is None:
+                return None
+            made.append(self.anneal(start, int(fast * effort))[0])
+        return min(made, key=lambda starts: self.loss(starts, full=True))
 
     @cached_property
     def coarse(self) -> Search | None:

@@ -13,8 +13,6 @@ from evalkit.rollouts.worth import Ground, Part, counted, prepared, worth
 
 SAME = 1 - 1e-9
 """Orders of which one is worth no less than this share of the other are worth the same."""
-NEAR = 0.97
-"""Of the bar: how good an order must be by the quick reckoning to be worked out in full."""
 
 
 class Choice(NamedTuple):
@@ -48,12 +46,16 @@ class Standing(NamedTuple):
 class Way(NamedTuple):
     """How a walk goes: draws (n, 6) from 0 to 1 and warmth (n,) of its steps, the share of the loss by which worse
     orders are taken, on average; whether orders are worked out in full, and the power by which components are
-    averaged."""
+    averaged. near: of the bar, how good an order must be by the quick reckoning to be worked out in full; sure: how
+    good while some of its components are guessed. rank: power by which the best are told."""
 
     draws: np.ndarray
     warmth: np.ndarray
     full: bool
     power: int
+    near: float
+    sure: float
+    rank: int
 
 
 @quick
@@ -67,18 +69,20 @@ def walk(at: Standing, way: Way, choice: Choice, people: People, ground: Ground,
         if same(trial, starts) or not allowed(trial, choice):
             continue
         bar = now * (1.0 - way.warmth[n] * math.log(1.0 - way.draws[n, 5]))
-        roughly, cells = bar * quick / now / NEAR if way.full else bar, cells_of(trial, people)
+        roughly, cells = bar * quick / now / way.near if way.full else bar, cells_of(trial, people)
         order = falling(last)
         parts, counts = rough(cells, order, roughly, way.power, choice, ground, spreads)
         reckoned, found = mean_power(counts, way.power), counts
         if reckoned >= roughly:
             continue
         if way.full:
-            found = in_full(parts, cells, order, counts * (now / quick), bar, way.power, choice, ground, spreads)
+            found = in_full(
+                parts, cells, order, counts * (now / quick), bar / way.sure, way.power, choice, ground, spreads
+            )
         value = mean_power(found, way.power)
         if value < bar:
             starts, now, quick, last = trial, value, reckoned, counts
-            keep(best, marks, trial, max(found))
+            keep(best, marks, trial, mean_power(found, way.rank))
     return Standing(starts, now, quick, last, best, marks)
 
 

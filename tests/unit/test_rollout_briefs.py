@@ -236,8 +236,13 @@ def test_a_change_that_tells_less_is_no_row() -> None:
     plan = planned(ek.Planned("a", wanted=0.1), ek.Planned("b", wanted=0.1), places=[f"p{i}" for i in range(10)])
     table = plan.changes(plan.schedule)
     assert table["change"].tolist()[0] == "0 dates" and (np.diff(table["worst"][:-1]) < 0).all()
+    lost = {}
+    for place in plan.schedule.index:
+        draft = plan.schedule.copy()
+        draft.loc[place, "a"] = None
+        lost[place] = plan.changes(draft, dates=0)["worst"][0]
     draft = plan.schedule.copy()
-    draft.loc["p0", "a"] = None
+    draft.loc[max(lost, key=lost.__getitem__), "a"] = None
     found = plan.changes(draft, dates=1)
     assert found["change"].tolist() == ["0 dates", "1 date", "this plan"] and found["worst"][1] < found["worst"][0]
     with pytest.raises(OptionError, match="The draft is no table"):
