@@ -29,4 +29,4 @@ def wait_for(function: Any) -> str:
         return ""
     kept = Path(function.stats.cache_path)
     known = function.signatures or any(kept.glob(f"*.{function.__name__}-*.nbi"))
-    return "" if known else "The search is compiled first, once: up to half a minute"
+    return "" if known else "The search is compiled first, once: up to a minute"
