@@ -21,6 +21,7 @@ from evalkit.rollouts.law import Law, laws
 from evalkit.rollouts.noise import Noise
 from evalkit.rollouts.search import Search
 from evalkit.rollouts.stress import stressed
+from evalkit.rollouts.walk import walk
 from evalkit.show.tables import Table, from_frame
 from evalkit.show.words import count_words, full_stop, join_words
 
@@ -223,7 +224,7 @@ def search_plan(
     if proof := why_impossible(brief, search):
         return RolloutPlan(brief, nothing, seed, weights, proof, outcome)
     step("Looking for an order of starts")
-    if why := wait_for(search.kernel):
+    if why := wait_for(walk):
         step(why)
     found = search.candidates(effort)
     if not found:
@@ -233,7 +234,7 @@ def search_plan(
         return RolloutPlan(brief, nothing, seed, weights, (words,), outcome)
     step("What it would let us tell")
     plans = (RolloutPlan(brief, starts, seed, weights, (), outcome) for starts in found[:WEIGHED])
-    plan = min(plans, key=lambda p: _most(search, p))
+    plan = min(plans, key=lambda p: _worst(brief, p.laws, search.scale))
     told = zip(plan.laws, brief.asked, strict=True)
     lost = [f"{law.component!r}: {why}" for law, asked in told if asked and (why := _lost(law))]
     if lost:
@@ -243,12 +244,6 @@ def search_plan(
         )
         return RolloutPlan(brief, nothing, seed, weights, (full_stop(words + join_words(lost)),), outcome)
     return plan
-
-
-def _most(search: Search, plan: RolloutPlan) -> float:
-    """The largest detectable effect by the law, in those wanted; infinite where something cannot be told."""
-    found = np.array([law.detectable for law in plan.laws]) / search.scale
-    return float(np.where(np.isnan(found), np.inf, found)[plan.brief.asked].max())
 
 
 def _lost(law: Law) -> str:
@@ -325,9 +320,10 @@ def _by_worst(line: tuple) -> float:
     return float(line[1])
 
 
-def _worst(brief: Brief, found: Sequence[Law]) -> float:
-    told = zip(found, brief.asked, strict=True)
-    return max(np.inf if np.isnan(law.detectable) else law.detectable for law, asked in told if asked)
+def _worst(brief: Brief, found: Sequence[Law], scale: Sequence[float] | None = None) -> float:
+    """The largest detectable effect of what is to be told, over `scale`; infinite where something cannot be."""
+    told = zip(found, brief.asked, scale or [1.0] * len(found), strict=True)
+    return max(np.inf if np.isnan(law.detectable) else law.detectable / by for law, asked, by in told if asked)
 
 
 def _rival(brief: Brief, name: str, found: Sequence[Law]) -> tuple[object, ...]:

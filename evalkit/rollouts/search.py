@@ -1,8 +1,7 @@
-"""The search for a rollout: annealing over starts on the screen, then downhill by the interval that is expected."""
+"""The search for a rollout: walks by the interval that is expected, which begin in longer periods or on the screen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import cached_property
@@ -22,8 +21,12 @@ from evalkit.rollouts.worth import Ground, counted, prepared, worth
 SMOOTH, WORST = 4, 16
 """Powers by which components are averaged: smooth while an order is looked for, and in the end little but the worst."""
 HEAT, LEAST_HEAT, COARSE_HEAT = (0.02, 0.001), (0.005, 0.0005), (0.01, 0.001)
-"""First and last in full, of equal weights and of least noise: by what share of the loss worse orders are taken, on
-average."""
+"""First and last in full, of equal weights, of least noise, and of these in longer periods: by what share of the loss
+worse orders are taken, on average."""
+NEAR, SURE, RANK = 0.97, 1.0, 1000
+"""Of a way (`walk.py`) with weights of least noise; by so high a power little but the worst component ranks orders."""
+ONE_NEAR = 0.99
+"""The same of equal weights, near and sure; the best are told as they are looked for."""
 WALKS, KEPT = 2, 4
 """Walks that go side by side, and the best that each of them keeps."""
 RESTARTS, DRAWN = 3, 20
@@ -119,11 +122,6 @@ class Search:
         alike = all(len({self.brief.reach_of[k] for k in g}) == 1 for g in self.groups)
         return alike and (self.least or weights == "equal")
 
-    @property
-    def kernel(self) -> Callable:
-        """What takes longest to compile of all that a search needs."""
-        return walk
-
     @cached_property
     def ground(self) -> Ground:
         made, b, screen = {}, self.brief, self.screen
@@ -181,7 +179,7 @@ class Search:
         """Where a walk ends, with the best that it met, `kept` of them."""
         counts, now = self._counts(starts), self._counts(starts, full)
         best, marks = np.repeat(starts[None], kept, axis=0), np.full(kept, np.inf)
-        near, sure, rank = (0.97, 1.0, 1000) if self.least else (0.99, 0.99, power)
+        near, sure, rank = (NEAR, SURE, RANK) if self.least else (ONE_NEAR, ONE_NEAR, power)
         marks[0] = mean_power(now, rank)
         at = Standing(starts, mean_power(now, power), mean_power(counts, power), counts, best, marks)
         for first in range(0, steps if self.free else 0, STRETCH):
@@ -202,6 +200,7 @@ class Search:
         """The best rollouts found, by what counts most of each; none where none was found that is allowed.
         effort: multiple of the steps. Walks go side by side; in full, orders are held against each other by little but
         the worst component."""
+        self.given_up.clear()
         side_by_side = COMPILED and self.least
         walkers = [self._walker(rng) for rng in self.rng.spawn(WALKS)] if side_by_side else [self]
         with ThreadPoolExecutor(WALKS) as pool:

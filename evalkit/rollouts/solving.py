@@ -1,6 +1,6 @@
 """Small systems of equations, row by row: of sixty unknowns a library spends longer on looking after them than on them.
 
-Sums run in one fixed order, so that every machine finds the same to the last digit.
+Without numba the library does it.
 """
 
 from __future__ import annotations
