@@ -24,7 +24,7 @@ HEAT, LEAST_HEAT, COARSE_HEAT = (0.02, 0.001), (0.005, 0.0005), (0.01, 0.001)
 """First and last in full, of equal weights, of least noise, and of these in longer periods: by what share of the loss
 worse orders are taken, on average."""
 NEAR, SURE, RANK = 0.97, 1.0, 1000
-"""Of a way (`walk.py`) with weights of least noise; by so high a power little but the worst component ranks orders."""
+"""Of a way (`walk.py`) with weights of least noise; by so high a power little but what counts most ranks orders."""
 ONE_NEAR = 0.99
 """The same of equal weights, near and sure; the best are told as they are looked for."""
 WALKS, KEPT = 2, 4
